@@ -1,0 +1,521 @@
+"""Every setting of Penstock, declared once: name, bounds, default, description, and when it takes effect.
+
+The reader (`infra/settings.py`) fills this tree from defaults, a TOML file, the environment and flags; the
+reference page, the JSON Schema and `penstock config show` are made from it. Components receive their own
+branch, never the tree. Nothing here reads a file or the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+LIVE = {"reload": "live"}
+RESTART = {"reload": "restart"}
+
+
+class Secret:
+    """A string that never shows itself: printed, formatted, logged or encoded it is `***`.
+
+    It is deliberately not a `str`: an f-string, a JSON encoder or a library's debug line cannot reveal it by
+    accident. Whoever needs the value says so, with `reveal()`, and that word is easy to search for.
+    """
+
+    __slots__ = ("_value",)
+
+    _value: str
+
+    def __init__(self, value: str = "") -> None:
+        object.__setattr__(self, "_value", value)
+
+    def reveal(self) -> str:
+        """The secret itself, for the library that needs it."""
+        return self._value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        message = f"a Secret is immutable: {name} cannot be set"
+        raise AttributeError(message)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __str__(self) -> str:
+        return "***" if self._value else ""
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self._value else "Secret('')"
+
+
+class _Branch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all branches share: immutable, named fields, and a typing mistake in a file is an error."""
+
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class KafkaSettings(_Branch):
+    """How to reach Kafka, and how our clients behave; rendered for aiokafka and for librdkafka alike."""
+
+    bootstrap: Annotated[
+        str,
+        Meta(
+            description="Comma-separated host:port list. Empty: the embedded Kafka of this data directory.",
+            extra=RESTART,
+        ),
+    ] = ""
+    client_id: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=100, description="Client id shown in the broker's logs.", extra=RESTART
+        ),
+    ] = "penstock"
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Meta(description="Transport and authentication of the broker's listener.", extra=RESTART),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Meta(description="SASL mechanism, where the protocol is SASL_*.", extra=RESTART),
+    ] = "SCRAM-SHA-512"
+    sasl_username: Annotated[str, Meta(description="SASL user name.", extra=RESTART)] = ""
+    sasl_password: Annotated[Secret, Meta(description="SASL password.", extra=RESTART)] = Secret("")
+    ssl_ca_file: Annotated[
+        str,
+        Meta(
+            description="PEM file of the authority that signed the brokers' certificates. Empty: the system's.",
+            extra=RESTART,
+        ),
+    ] = ""
+    ssl_cert_file: Annotated[str, Meta(description="PEM file of our client certificate.", extra=RESTART)] = ""
+    ssl_key_file: Annotated[str, Meta(description="PEM file of our client key.", extra=RESTART)] = ""
+    ssl_key_password: Annotated[Secret, Meta(description="Password of the client key.", extra=RESTART)] = (
+        Secret("")
+    )
+    ssl_check_hostname: Annotated[
+        bool, Meta(description="Hold the broker's certificate to its host name.", extra=RESTART)
+    ] = True
+    request_timeout_ms: Annotated[
+        int, Meta(ge=1_000, le=300_000, description="Bound of one request to a broker.", extra=RESTART)
+    ] = 20_000
+    session_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=6_000,
+            le=300_000,
+            description="A worker silent for so long loses its partitions.",
+            extra=RESTART,
+        ),
+    ] = 15_000
+    heartbeat_interval_ms: Annotated[
+        int,
+        Meta(
+            ge=500,
+            le=60_000,
+            description="Heartbeat to the group's coordinator; under a third of the session.",
+            extra=RESTART,
+        ),
+    ] = 3_000
+    rebalance_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=5_000,
+            le=600_000,
+            description="How long a rebalance waits for a member; longer than the drain.",
+            extra=RESTART,
+        ),
+    ] = 30_000
+    fetch_wait_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="How long a broker may hold an empty fetch.", extra=RESTART)
+    ] = 100
+    fetch_bytes_max: Annotated[
+        int,
+        Meta(ge=65_536, le=64 << 20, description="Most bytes of one partition in one fetch.", extra=RESTART),
+    ] = 1 << 20
+    linger_ms: Annotated[
+        int,
+        Meta(ge=0, le=1_000, description="How long the producer collects before it sends.", extra=RESTART),
+    ] = 5
+    batch_bytes_max: Annotated[
+        int, Meta(ge=16_384, le=16 << 20, description="Most bytes of one produce batch.", extra=RESTART)
+    ] = 1 << 20
+    compression: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"],
+        Meta(description="Compression of what we produce.", extra=RESTART),
+    ] = "lz4"
+    queue_records_max: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=1_000_000,
+            description="Most records in the producer's local queue; beyond it callers wait.",
+            extra=RESTART,
+        ),
+    ] = 100_000
+    queue_kbytes_max: Annotated[
+        int, Meta(ge=1_024, le=4 << 20, description="Most KiB in the producer's local queue.", extra=RESTART)
+    ] = 256 << 10
+    message_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=100_000,
+            le=64 << 20,
+            description="Most bytes of one produced record; dead letters carry the original, in Base64.",
+            extra=RESTART,
+        ),
+    ] = 4 << 20
+    delivery_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=5_000,
+            le=3_600_000,
+            description="How long the producer tries one record before the try counts as failed.",
+            extra=RESTART,
+        ),
+    ] = 120_000
+
+
+class TopicSettings(_Branch):
+    """What the topic table is made with. A change here is drift, reported and never applied to what exists."""
+
+    prefix: Annotated[
+        str,
+        Meta(
+            pattern=r"^([a-zA-Z0-9][a-zA-Z0-9_-]{0,62}\.)?$",
+            description="Put before every topic and group; ends with a dot.",
+            extra=RESTART,
+        ),
+    ] = ""
+    partitions: Annotated[
+        int,
+        Meta(ge=1, le=1_024, description="Partitions of every keyed topic; fixed for life.", extra=RESTART),
+    ] = 8
+    replication: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=7,
+            description="Replication factor. 0: 1 on a single broker, 3 on three or more.",
+            extra=RESTART,
+        ),
+    ] = 0
+    content_retention_hours: Annotated[
+        int, Meta(ge=1, le=8_760, description="Retention of content.* and pending.*.", extra=RESTART)
+    ] = 168
+    verdict_retention_hours: Annotated[
+        int, Meta(ge=1, le=87_600, description="Retention of verdicts and dead-letters.", extra=RESTART)
+    ] = 720
+
+
+class EmbeddedSettings(_Branch):
+    """The Kafka that Penstock brings along."""
+
+    port: Annotated[
+        Port,
+        Meta(
+            description="Client port on 127.0.0.1. 0: any free one, kept for this data directory.",
+            extra=RESTART,
+        ),
+    ] = 0
+    brokers: Annotated[
+        Literal[1, 3], Meta(description="One broker, or a cluster of three on this machine.", extra=RESTART)
+    ] = 1
+    heap_mb: Annotated[
+        int, Meta(ge=128, le=16_384, description="Java heap of each broker.", extra=RESTART)
+    ] = 320
+    cache_dir: Annotated[
+        str,
+        Meta(
+            description="Where the jars are kept, shared by all instances. Empty: the user's cache directory.",
+            extra=RESTART,
+        ),
+    ] = ""
+    mirror: Annotated[
+        str,
+        Meta(
+            description="Base address of a Maven repository to use instead of the public one.", extra=RESTART
+        ),
+    ] = ""
+    start_timeout_s: Annotated[
+        int,
+        Meta(
+            ge=5,
+            le=600,
+            description="How long a broker may take to answer and to take a write.",
+            extra=RESTART,
+        ),
+    ] = 60
+
+
+class EngineSettings(_Branch):
+    """The engine under the agents: batches, bounds, commits, drains."""
+
+    batch_records_max: Annotated[
+        int, Meta(ge=1, le=5_000, description="Most records that an agent is handed at once.", extra=RESTART)
+    ] = 500
+    unsettled_records_max: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=1_000_000,
+            description="Most unsettled records of one partition; it is held at the bound.",
+            extra=LIVE,
+        ),
+    ] = 2_000
+    unsettled_records_total_max: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=10_000_000,
+            description="Most unsettled records of one stage, the critical ones not counted.",
+            extra=LIVE,
+        ),
+    ] = 16_000
+    unsettled_bytes_total_max: Annotated[
+        int, Meta(ge=1 << 20, le=64 << 30, description="Most unsettled bytes of one stage.", extra=LIVE)
+    ] = 256 << 20
+    commit_interval_ms: Annotated[
+        int, Meta(ge=50, le=60_000, description="How often the watermark is committed.", extra=RESTART)
+    ] = 500
+    drain_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=300_000,
+            description="What a rebalance or a stop gives to unfinished work before it is abandoned.",
+            extra=RESTART,
+        ),
+    ] = 5_000
+    stuck_after_s: Annotated[
+        int,
+        Meta(
+            ge=5,
+            le=86_400,
+            description="A watermark that rests for so long while records wait is reported.",
+            extra=LIVE,
+        ),
+    ] = 120
+
+
+class LimitSettings(_Branch):
+    """Bounds of what may enter."""
+
+    record_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=8 << 20,
+            description="Most bytes of one event on the wire; more is a dead letter.",
+            extra=LIVE,
+        ),
+    ] = 1_000_000
+    text_bytes_max: Annotated[
+        int, Meta(ge=256, le=4 << 20, description="Most bytes (UTF-8) of an event's text.", extra=LIVE)
+    ] = 65_536
+
+
+class JudgeSettings(_Branch):
+    """How undecided events are put to the nodes."""
+
+    attempts_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=20,
+            description="Failed attempts on one event before it becomes a dead letter.",
+            extra=LIVE,
+        ),
+    ] = 4
+    park_after_s: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="An event unsettled for so long while nodes are up goes to the tail of its topic.",
+            extra=LIVE,
+        ),
+    ] = 900
+    probe_interval_ms: Annotated[
+        int, Meta(ge=100, le=60_000, description="How often a node that is out is probed.", extra=LIVE)
+    ] = 1_000
+
+
+class NodeSettings(_Branch):
+    """One inference endpoint."""
+
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^\s]+$", description="Base address, without /v1.", extra=RESTART)
+    ]
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$|^$",
+            description="Name in verdicts, logs and metrics. Empty: host-port.",
+            extra=RESTART,
+        ),
+    ] = ""
+    kind: Annotated[
+        Literal["openai", "vllm", "sglang", "llamacpp", "ollama", "tgi", "penstock"],
+        Meta(description="Which engine answers there.", extra=RESTART),
+    ] = "openai"
+    model: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Model name to ask for. Empty: the first that the node lists.",
+            extra=RESTART,
+        ),
+    ] = ""
+    slots: Annotated[
+        int, Meta(ge=1, le=4_096, description="Requests that the node runs at a time.", extra=RESTART)
+    ] = 8
+    timeout_ms: Annotated[
+        int, Meta(ge=100, le=3_600_000, description="Bound of one request.", extra=RESTART)
+    ] = 30_000
+    token: Annotated[Secret, Meta(description="Bearer token.", extra=RESTART)] = Secret("")
+    ssl_ca_file: Annotated[
+        str,
+        Meta(
+            description="PEM file of the authority that signed the node's certificate. Empty: the system's.",
+            extra=RESTART,
+        ),
+    ] = ""
+
+
+class TelemetrySettings(_Branch):
+    """Traces and logs."""
+
+    traces: Annotated[
+        Literal["off", "console", "otlp"], Meta(description="Where spans go.", extra=RESTART)
+    ] = "off"
+    otlp_endpoint: Annotated[
+        str, Meta(description="OTLP over HTTP: base address of the collector.", extra=RESTART)
+    ] = "http://127.0.0.1:4318"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least severe line that is logged.", extra=LIVE),
+    ] = "info"
+
+
+class HttpSettings(_Branch):
+    """The worker's own small HTTP server: /metrics, /live, /ready."""
+
+    host: Annotated[
+        str, Meta(description="Address to bind; loopback unless told otherwise.", extra=RESTART)
+    ] = "127.0.0.1"
+    port: Annotated[
+        Port, Meta(description="Port. 0: any free one, told by `penstock status`.", extra=RESTART)
+    ] = 0
+
+
+class ReferenceNodeSettings(_Branch):
+    """The reference node that `penstock node` runs and `penstock up` starts."""
+
+    host: Annotated[str, Meta(description="Address to bind.", extra=RESTART)] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port. 0: any free one.", extra=RESTART)] = 0
+    slots: Annotated[int, Meta(ge=1, le=4_096, description="Requests served at a time.", extra=RESTART)] = 8
+    queue_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Requests that may wait for a slot; more are answered with 503.",
+            extra=RESTART,
+        ),
+    ] = 64
+    alpha_ms: Annotated[
+        float, Meta(ge=0, le=60_000, description="Service time: fixed part of a request.", extra=RESTART)
+    ] = 0.0
+    beta_ms: Annotated[
+        float, Meta(ge=0, le=60_000, description="Service time: part for each busy slot.", extra=RESTART)
+    ] = 0.0
+    prompt_token_us: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Service time: part for each prompt token that is not cached.",
+            extra=RESTART,
+        ),
+    ] = 40.0
+    output_token_us: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000, description="Service time: part for each output token.", extra=RESTART),
+    ] = 6_080.0
+    seed: Annotated[int, Meta(ge=0, description="Seed of the faults drawn by rate.", extra=RESTART)] = 0
+    faults: Annotated[
+        str,
+        Meta(
+            description="Faults by rate, as `status_503=0.01,hang=0.001`; see the node's page.", extra=RESTART
+        ),
+    ] = ""
+
+
+class SuperviseSettings(_Branch):
+    """How `penstock up` keeps its children."""
+
+    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.", extra=RESTART)] = 1
+    restarts_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="Restarts of one child within the window before `up` gives up.",
+            extra=RESTART,
+        ),
+    ] = 5
+    restart_window_s: Annotated[int, Meta(ge=1, le=86_400, description="The window.", extra=RESTART)] = 60
+    stop_timeout_s: Annotated[
+        int, Meta(ge=1, le=300, description="What a child gets to stop before it is killed.", extra=RESTART)
+    ] = 8
+    log_bytes_max: Annotated[
+        int, Meta(ge=4_096, le=1 << 30, description="Most bytes of one log file of a child.", extra=RESTART)
+    ] = 20_000_000
+    log_files_max: Annotated[
+        int, Meta(ge=1, le=100, description="Log files kept of a child.", extra=RESTART)
+    ] = 5
+
+
+class Settings(_Branch):
+    """The whole tree."""
+
+    data_dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Directory of all local state; safe to delete when nothing runs.",
+            extra=RESTART,
+        ),
+    ] = ".penstock"
+    policy: Annotated[str, Meta(description="Id of the policy for events that name none.", extra=RESTART)] = (
+        "default"
+    )
+    secret: Annotated[
+        Secret, Meta(description="Deployment secret that keys the digests. Empty: unkeyed.", extra=RESTART)
+    ] = Secret("")
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    engine: EngineSettings = EngineSettings()
+    limits: LimitSettings = LimitSettings()
+    judge: JudgeSettings = JudgeSettings()
+    nodes: Annotated[
+        tuple[NodeSettings, ...],
+        Meta(
+            max_length=256,
+            description="The inference nodes. Empty: the reference node of this data directory.",
+            extra=RESTART,
+        ),
+    ] = ()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    http: HttpSettings = HttpSettings()
+    reference_node: ReferenceNodeSettings = ReferenceNodeSettings()
+    supervise: SuperviseSettings = SuperviseSettings()
