@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 LIVE = {"reload": "live"}
 RESTART = {"reload": "restart"}
@@ -87,7 +87,9 @@ class KafkaSettings(_Branch):
         Meta(description="SASL mechanism, where the protocol is SASL_*.", extra=RESTART),
     ] = "SCRAM-SHA-512"
     sasl_username: Annotated[str, Meta(description="SASL user name.", extra=RESTART)] = ""
-    sasl_password: Annotated[Secret, Meta(description="SASL password.", extra=RESTART)] = Secret("")
+    sasl_password: Annotated[Secret, Meta(description="SASL password.", extra=RESTART)] = field(
+        default_factory=Secret
+    )
     ssl_ca_file: Annotated[
         str,
         Meta(
@@ -98,7 +100,7 @@ class KafkaSettings(_Branch):
     ssl_cert_file: Annotated[str, Meta(description="PEM file of our client certificate.", extra=RESTART)] = ""
     ssl_key_file: Annotated[str, Meta(description="PEM file of our client key.", extra=RESTART)] = ""
     ssl_key_password: Annotated[Secret, Meta(description="Password of the client key.", extra=RESTART)] = (
-        Secret("")
+        field(default_factory=Secret)
     )
     ssl_check_hostname: Annotated[
         bool, Meta(description="Hold the broker's certificate to its host name.", extra=RESTART)
@@ -380,7 +382,7 @@ class NodeSettings(_Branch):
     timeout_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="Bound of one request.", extra=RESTART)
     ] = 30_000
-    token: Annotated[Secret, Meta(description="Bearer token.", extra=RESTART)] = Secret("")
+    token: Annotated[Secret, Meta(description="Bearer token.", extra=RESTART)] = field(default_factory=Secret)
     ssl_ca_file: Annotated[
         str,
         Meta(
@@ -500,13 +502,13 @@ class Settings(_Branch):
     )
     secret: Annotated[
         Secret, Meta(description="Deployment secret that keys the digests. Empty: unkeyed.", extra=RESTART)
-    ] = Secret("")
-    kafka: KafkaSettings = KafkaSettings()
-    topics: TopicSettings = TopicSettings()
-    embedded: EmbeddedSettings = EmbeddedSettings()
-    engine: EngineSettings = EngineSettings()
-    limits: LimitSettings = LimitSettings()
-    judge: JudgeSettings = JudgeSettings()
+    ] = field(default_factory=Secret)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    topics: TopicSettings = field(default_factory=TopicSettings)
+    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
     nodes: Annotated[
         tuple[NodeSettings, ...],
         Meta(
@@ -515,7 +517,7 @@ class Settings(_Branch):
             extra=RESTART,
         ),
     ] = ()
-    telemetry: TelemetrySettings = TelemetrySettings()
-    http: HttpSettings = HttpSettings()
-    reference_node: ReferenceNodeSettings = ReferenceNodeSettings()
-    supervise: SuperviseSettings = SuperviseSettings()
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    reference_node: ReferenceNodeSettings = field(default_factory=ReferenceNodeSettings)
+    supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
