@@ -1,0 +1,1 @@
+"""What Penstock talks about: events, verdicts, policies, settings, and their bytes."""

@@ -1,0 +1,1 @@
+"""How it travels, and what is decided about it on the way."""

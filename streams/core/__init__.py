@@ -1,0 +1,1 @@
+"""Decisions: synchronous, over plain values, without clock, I/O or event loop."""
