@@ -1,0 +1,107 @@
+# Penstock's commands. They need python3 (3.11 or newer) and make: the first one makes the environment
+# .venv from hash-pinned requirements, later ones find it there. `make help` lists them.
+
+# Another interpreter for the environment: make PYTHON=python3.12 …
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := requirements
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+CACHES := .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Whatever the calling shell has activated or exported must not leak into our environment.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint interop fault bench broker lock reset clean new-environment
+
+help:  ## List these commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo '  Some take arguments: make run ARGS="--until 200", make test T=tests/unit ARGS="-x"'
+
+run: $(VENV)/.run-ready  ## Kafka, a node, a worker and demo traffic, until Ctrl-C (ARGS=…).
+	@exec $(BIN)/penstock up --demo $(ARGS)
+
+# A part of the tests finds the broker that `make broker` has left running, and is quicker for it; the whole
+# always starts a fresh one.
+test: $(VENV)/.test-ready  ## All tests but interop; T=path runs a part, on the broker of `make broker` if up.
+ifdef T
+	@PENSTOCK_TEST_DATA_DIR=.penstock/test $(BIN)/python -m pytest $(T) $(ARGS)
+else
+	@$(BIN)/python -m pytest -m "not interop and not bench" $(ARGS)
+endif
+
+check: lint  ## Lint, types, import order, and the tests that need no broker; under a minute.
+	@$(BIN)/python -m pytest -q tests/unit $(wildcard tests/golden) $(ARGS)
+
+lint: $(VENV)/.test-ready  ## Lint, formatting, types, import order.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+interop: $(VENV)/.test-ready  ## Tests with foreign tools: kcat, Node.js (see CONTRIBUTING).
+	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+fault: $(VENV)/.test-ready  ## The tests that kill and break things.
+	@$(BIN)/python -m pytest -m fault tests/fault $(ARGS)
+
+bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (ARGS=…).
+	@$(BIN)/python -m infra.bench $(ARGS)
+
+broker: $(VENV)/.run-ready  ## Start a Kafka for `make test T=…` and leave it running until `make reset`.
+	@$(BIN)/penstock --data-dir .penstock/test kafka start
+
+# The versions that stand in the files already are kept; ARGS=--upgrade looks for newer ones. Three steps, so
+# that no two files ever name different versions of one package.
+lock: $(VENV)/.lock-ready  ## Resolve pyproject.toml into requirements/*.txt (ARGS=--upgrade for newer ones).
+	$(UV_COMPILE) pyproject.toml -o $(REQUIREMENTS)/runtime.txt $(ARGS)
+	$(UV_COMPILE) --group build -c $(REQUIREMENTS)/runtime.txt -o $(REQUIREMENTS)/build.txt $(ARGS)
+	$(UV_COMPILE) --group dev -c $(REQUIREMENTS)/runtime.txt -c $(REQUIREMENTS)/build.txt \
+		-o $(REQUIREMENTS)/dev.txt $(ARGS)
+	$(UV_COMPILE) --group lock -o $(REQUIREMENTS)/lock.txt $(ARGS)
+	@! grep -n "://" $(REQUIREMENTS)/*.txt || { echo "A lock file names an address; see above." >&2; exit 1; }
+
+reset:  ## Delete all local state: stop this checkout's embedded Kafka; delete .penstock and caches.
+	@for data_dir in .penstock .penstock/test; do \
+		if [ -e $$data_dir/kafka/instance.json ] && [ -x $(BIN)/penstock ]; then \
+			echo "Stopping the embedded Kafka of $$data_dir"; \
+			$(BIN)/penstock --data-dir $$data_dir kafka stop || exit 1; \
+		fi; \
+	done
+	@echo "Deleting .penstock $(CACHES) and __pycache__ (not .venv: make clean; not the jars in the user's cache)"
+	@rm -rf .penstock $(CACHES)
+	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+clean:  ## Delete what was built: .venv, build, dist.
+	@echo "Deleting $(VENV) build dist"
+	@rm -rf $(VENV) build dist
+
+
+# -- the environment, in three stages, so that `make run` need not wait for the developer's tools --
+
+# An interpreter that is gone (an update of the system) makes the environment anew.
+$(VENV)/.run-ready: $(if $(wildcard $(BIN)/python),,new-environment) \
+		$(REQUIREMENTS)/runtime.txt $(REQUIREMENTS)/build.txt pyproject.toml
+	@echo "Installing Penstock and what it stands on into $(VENV) …"
+	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/runtime.txt -r $(REQUIREMENTS)/build.txt
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test-ready: $(VENV)/.run-ready $(REQUIREMENTS)/dev.txt
+	@echo "Installing the tools for tests and checks into $(VENV) …"
+	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/dev.txt
+	@touch $@
+
+$(VENV)/.lock-ready: $(VENV)/.run-ready $(REQUIREMENTS)/lock.txt
+	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/lock.txt
+	@touch $@
+
+new-environment:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null || { \
+		echo "Penstock needs Python 3.11 or newer, but $(PYTHON) is:" \
+			"$$($(PYTHON) --version 2>&1 || echo missing). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
