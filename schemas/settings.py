@@ -7,6 +7,7 @@ branch, never the tree. Nothing here reads a file or the environment.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -62,7 +63,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class KafkaSettings(_Branch):
+class KafkaSettings(_Branch, frozen=True, kw_only=True):
     """How to reach Kafka, and how our clients behave; rendered for aiokafka and for librdkafka alike."""
 
     bootstrap: Annotated[
@@ -93,7 +94,7 @@ class KafkaSettings(_Branch):
     ssl_ca_file: Annotated[
         str,
         Meta(
-            description="PEM file of the authority that signed the brokers' certificates. Empty: the system's.",
+            description="PEM file of the authority behind the brokers' certificates. Empty: the system's.",
             extra=RESTART,
         ),
     ] = ""
@@ -185,8 +186,8 @@ class KafkaSettings(_Branch):
     ] = 120_000
 
 
-class TopicSettings(_Branch):
-    """What the topic table is made with. A change here is drift, reported and never applied to what exists."""
+class TopicSettings(_Branch, frozen=True, kw_only=True):
+    """What the topic table is made with. A change is drift: reported, never applied to what exists."""
 
     prefix: Annotated[
         str,
@@ -217,7 +218,7 @@ class TopicSettings(_Branch):
     ] = 720
 
 
-class EmbeddedSettings(_Branch):
+class EmbeddedSettings(_Branch, frozen=True, kw_only=True):
     """The Kafka that Penstock brings along."""
 
     port: Annotated[
@@ -236,7 +237,7 @@ class EmbeddedSettings(_Branch):
     cache_dir: Annotated[
         str,
         Meta(
-            description="Where the jars are kept, shared by all instances. Empty: the user's cache directory.",
+            description="Where the jars are kept, for all instances. Empty: the user's cache directory.",
             extra=RESTART,
         ),
     ] = ""
@@ -257,7 +258,7 @@ class EmbeddedSettings(_Branch):
     ] = 60
 
 
-class EngineSettings(_Branch):
+class EngineSettings(_Branch, frozen=True, kw_only=True):
     """The engine under the agents: batches, bounds, commits, drains."""
 
     batch_records_max: Annotated[
@@ -307,7 +308,7 @@ class EngineSettings(_Branch):
     ] = 120
 
 
-class LimitSettings(_Branch):
+class LimitSettings(_Branch, frozen=True, kw_only=True):
     """Bounds of what may enter."""
 
     record_bytes_max: Annotated[
@@ -324,7 +325,7 @@ class LimitSettings(_Branch):
     ] = 65_536
 
 
-class JudgeSettings(_Branch):
+class JudgeSettings(_Branch, frozen=True, kw_only=True):
     """How undecided events are put to the nodes."""
 
     attempts_max: Annotated[
@@ -350,7 +351,7 @@ class JudgeSettings(_Branch):
     ] = 1_000
 
 
-class NodeSettings(_Branch):
+class NodeSettings(_Branch, frozen=True, kw_only=True):
     """One inference endpoint."""
 
     url: Annotated[
@@ -391,8 +392,13 @@ class NodeSettings(_Branch):
         ),
     ] = ""
 
+    @property
+    def known_as(self) -> str:
+        """The node's name in verdicts, logs and metrics; without one, its host and port."""
+        return self.name or re.sub(r"^https?://(.*@)?|[/?#].*$", "", self.url).replace(":", "-")
 
-class TelemetrySettings(_Branch):
+
+class TelemetrySettings(_Branch, frozen=True, kw_only=True):
     """Traces and logs."""
 
     traces: Annotated[
@@ -407,7 +413,7 @@ class TelemetrySettings(_Branch):
     ] = "info"
 
 
-class HttpSettings(_Branch):
+class HttpSettings(_Branch, frozen=True, kw_only=True):
     """The worker's own small HTTP server: /metrics, /live, /ready."""
 
     host: Annotated[
@@ -418,7 +424,7 @@ class HttpSettings(_Branch):
     ] = 0
 
 
-class ReferenceNodeSettings(_Branch):
+class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
     """The reference node that `penstock node` runs and `penstock up` starts."""
 
     host: Annotated[str, Meta(description="Address to bind.", extra=RESTART)] = "127.0.0.1"
@@ -461,7 +467,7 @@ class ReferenceNodeSettings(_Branch):
     ] = ""
 
 
-class SuperviseSettings(_Branch):
+class SuperviseSettings(_Branch, frozen=True, kw_only=True):
     """How `penstock up` keeps its children."""
 
     workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.", extra=RESTART)] = 1
@@ -486,7 +492,7 @@ class SuperviseSettings(_Branch):
     ] = 5
 
 
-class Settings(_Branch):
+class Settings(_Branch, frozen=True, kw_only=True):
     """The whole tree."""
 
     data_dir: Annotated[
