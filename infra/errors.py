@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the exit status of `penstock` says; scripts may rely on it, so a number is never given a new meaning."""
+    """What the exit status of `penstock` says. Scripts rely on it: a number is never given a new meaning."""
 
     OK = 0
     """Done."""
