@@ -425,9 +425,12 @@ class HttpSettings(_Branch, frozen=True, kw_only=True):
 
 
 class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
-    """The reference node that `penstock node` runs and `penstock up` starts."""
+    """The reference node that `penstock node` runs and `penstock up` starts.
 
-    host: Annotated[str, Meta(description="Address to bind.", extra=RESTART)] = "127.0.0.1"
+    Its service time is alpha + beta x busy slots + prompt token x uncached tokens + output token x written ones.
+    """
+
+    host: Annotated[str, Meta(min_length=1, description="Address to bind.", extra=RESTART)] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port. 0: any free one.", extra=RESTART)] = 0
     slots: Annotated[int, Meta(ge=1, le=4_096, description="Requests served at a time.", extra=RESTART)] = 8
     queue_max: Annotated[
@@ -439,12 +442,15 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = 64
+    body_bytes_max: Annotated[
+        int, Meta(ge=1_024, le=1 << 30, description="Most bytes of a request.", extra=RESTART)
+    ] = 8 << 20
     alpha_ms: Annotated[
         float, Meta(ge=0, le=60_000, description="Service time: fixed part of a request.", extra=RESTART)
-    ] = 0.0
+    ] = 10.0
     beta_ms: Annotated[
         float, Meta(ge=0, le=60_000, description="Service time: part for each busy slot.", extra=RESTART)
-    ] = 0.0
+    ] = 1.1
     prompt_token_us: Annotated[
         float,
         Meta(
@@ -453,11 +459,24 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
             description="Service time: part for each prompt token that is not cached.",
             extra=RESTART,
         ),
-    ] = 40.0
+    ] = 320.0
     output_token_us: Annotated[
         float,
         Meta(ge=0, le=1_000_000, description="Service time: part for each output token.", extra=RESTART),
-    ] = 6_080.0
+    ] = 6_000.0
+    cached_prefixes_max: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="System prompts whose tokens are cached. 0: none.", extra=RESTART),
+    ] = 64
+    loading_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_600_000,
+            description="How long after its start the node answers 503, as if loading a model.",
+            extra=RESTART,
+        ),
+    ] = 0
     seed: Annotated[int, Meta(ge=0, description="Seed of the faults drawn by rate.", extra=RESTART)] = 0
     faults: Annotated[
         str,
@@ -465,6 +484,17 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
             description="Faults by rate, as `status_503=0.01,hang=0.001`; see the node's page.", extra=RESTART
         ),
     ] = ""
+    fault_header: Annotated[
+        bool,
+        Meta(description="Whether a request may ask for a fault with `x-penstock-fault`.", extra=RESTART),
+    ] = False
+    token: Annotated[
+        Secret, Meta(description="Bearer token that requests must carry. Empty: none.", extra=RESTART)
+    ] = msgspec.field(default_factory=Secret)
+    ssl_cert_file: Annotated[
+        str, Meta(description="PEM file of the node's certificate. Empty: plain HTTP.", extra=RESTART)
+    ] = ""
+    ssl_key_file: Annotated[str, Meta(description="PEM file of its key.", extra=RESTART)] = ""
 
 
 class SuperviseSettings(_Branch, frozen=True, kw_only=True):
