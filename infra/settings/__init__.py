@@ -7,6 +7,7 @@ package is for `penstock config` and its tests. The tree itself is declared in `
 from __future__ import annotations
 
 from infra.settings.reading import Loaded, load, read
+from infra.settings.reloading import Reloader
 from infra.settings.sources import Sources
 
-__all__ = ["Loaded", "Sources", "load", "read"]
+__all__ = ["Loaded", "Reloader", "Sources", "load", "read"]

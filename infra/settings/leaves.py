@@ -18,7 +18,9 @@ from schemas.settings import NodeSettings, Secret, Settings
 
 # A value is shown on one line of a terminal; nobody needs more of a mistaken value than this to recognise it.
 SHOWN_CHARS_MAX = 120
+# Credentials that someone put into an address: before the host, or behind it as a parameter.
 _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+_PARAMETER = re.compile(r"(?i)((?:token|password|secret|key)\w*=)[^&#,\s]*")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -104,6 +106,8 @@ def is_allowed(leaf: Leaf, value: Any) -> bool:
     """Whether the value has the leaf's type and stands within its bound."""
     if leaf.is_secret:
         return isinstance(value, Secret)
+    if isinstance(value, str) and not value.isprintable():
+        return False
     try:
         msgspec.convert(value, leaf.annotation)
     except msgspec.ValidationError:
@@ -119,7 +123,10 @@ def shown(leaf: Leaf | None, value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'"{printable(_USERINFO.sub("***@", value))}"'
+            return f'"{printable(mask(value))}"'
+        case int() if abs(value) >= 1 << 64:
+            # Python refuses to print the very large ones, and so do we.
+            return "a number of more than 64 bits"
         case int() | float():
             return str(value)
         case dict():
@@ -128,6 +135,11 @@ def shown(leaf: Leaf | None, value: Any) -> str:
             return "a list"
         case _:
             return f"a {type(value).__name__}"
+
+
+def mask(text: str) -> str:
+    """Text without the credentials that an address in it may hold."""
+    return _PARAMETER.sub(r"\1***", _USERINFO.sub("***@", text))
 
 
 def printable(text: str) -> str:
@@ -191,7 +203,7 @@ def _bound(kind: inspect.Type) -> str:
             parts = [f"at least {low} characters long"] if low else []
             parts += [f"at most {high} characters long"] if high is not None else []
             parts += [f"of the form {pattern}"] if pattern is not None else []
-            return "text" + (" " + " and ".join(parts) if parts else "")
+            return "printable text" + (" " + " and ".join(parts) if parts else "")
         case inspect.VarTupleType(max_length=high):
             return f"a list of at most {high} nodes"
         case _:

@@ -70,11 +70,17 @@ def _settle_secret(leaf: Leaf, given: Given, *, is_file: bool) -> Secret | Mista
     machine can read in the list of processes.
     """
     if not isinstance(given.value, str):
-        return Mistake(given.path, f"{given.path} = *** ({given.origin}): must be text")
+        return Mistake(given.path, f"{given.path} = *** ({given.origin}): must be printable text")
     if is_file:
         return _from_file(given)
     if given.origin.source == "environment":
-        return Secret(given.value)
+        # An environment may hold bytes that are no text; they would fail in the middle of a handshake.
+        is_text = given.value.isprintable()
+        return (
+            Secret(given.value)
+            if is_text
+            else Mistake(given.path, f"{given.path} = *** ({given.origin}): must be printable text")
+        )
     where = "the settings file" if given.origin.source == "file" else "the command line"
     name = given.path.rpartition(".")[2] or leaf.path
     return Mistake(
@@ -98,7 +104,12 @@ def _from_file(given: Given) -> Secret | Mistake:
     if len(content) > SECRET_FILE_BYTES_MAX:
         return Mistake(given.path, f"{where}: the file must hold at most {SECRET_FILE_BYTES_MAX} bytes")
     # Editors and `echo` end a file with a line break that is no part of the secret.
-    return Secret(text.removesuffix("\n").removesuffix("\r"))
+    secret = text.removesuffix("\n").removesuffix("\r")
+    return (
+        Secret(secret)
+        if secret.isprintable()
+        else Mistake(given.path, f"{where}: the file must hold one line of printable text")
+    )
 
 
 def shown_path(value: str) -> str:

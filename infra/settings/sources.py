@@ -148,8 +148,9 @@ def _in_file(path: Path) -> Iterator[Given | Mistake]:
     except tomllib.TOMLDecodeError as error:
         # Its message names the line and never quotes a value; one character at the most.
         yield Mistake("", f"the settings file {path} is not TOML: {error}")
-    except RecursionError:
-        yield Mistake("", f"the settings file {path} is nested too deep")
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, a nesting of thousands of brackets, a zero byte in the file's name.
+        yield Mistake("", f"the settings file {path} cannot be read as TOML")
     else:
         if len(content) > FILE_BYTES_MAX:
             yield Mistake("", f"the settings file {path} is larger than {FILE_BYTES_MAX} bytes")
