@@ -74,6 +74,12 @@ def _kafka_times(settings: Settings) -> Iterator[Problem]:
             ("kafka.heartbeat_interval_ms", "kafka.session_timeout_ms"),
             "the heartbeat must be at most a third of the session's timeout, or one lost heartbeat ends it",
         )
+    for name in ("session_timeout_ms", "rebalance_timeout_ms"):
+        if getattr(kafka, name) >= kafka.request_timeout_ms:
+            yield Problem(
+                (f"kafka.{name}", "kafka.request_timeout_ms"),
+                "joining a group is one request that waits for all members: a request must be given longer",
+            )
     if settings.engine.drain_timeout_ms >= kafka.rebalance_timeout_ms:
         yield Problem(
             ("engine.drain_timeout_ms", "kafka.rebalance_timeout_ms"),
