@@ -1,0 +1,46 @@
+"""One Faust app per stage, with the engine's transport under it and everything that it should not do switched off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import faust
+
+from streams.partitions import Batch
+from streams.transport import BatchTopic, BatchTransport, PromptTableManager, TransportOptions
+
+_BATCHES_QUEUED_MAX = 4_096
+
+
+def stage_app(
+    *, group: str, options: TransportOptions, datadir: Path, instance: str | None, commit_interval_ms: int
+) -> faust.App:
+    """The app of one stage. Nothing is started; nothing listens on a port."""
+    app = faust.App(
+        group,
+        # The transport takes servers and credentials from its options; this only names the driver.
+        broker="kafka://127.0.0.1",
+        datadir=str(datadir),
+        Topic=BatchTopic,
+        TableManager=PromptTableManager,
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_group_instance_id=instance,
+        broker_commit_interval=commit_interval_ms / 1_000,
+        broker_session_timeout=options.session_timeout_ms / 1_000,
+        broker_rebalance_timeout=options.rebalance_timeout_ms / 1_000,
+        stream_buffer_maxsize=_BATCHES_QUEUED_MAX,
+        stream_wait_empty=True,
+    )
+    app.transport = app.producer_transport = BatchTransport(app, options)
+    return app
+
+
+async def batches(stream: faust.StreamT[Batch]) -> AsyncIterator[Batch]:
+    """The batches of an agent's stream that are still ours when their turn comes."""
+    async for batch in stream.noack():
+        if batch.take():
+            yield batch

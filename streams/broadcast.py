@@ -1,0 +1,75 @@
+"""Topics that every worker reads in full, without a group: `policy` and `control`.
+
+Starting one returns when everything that stood in the topic was handed to the reader; the service then follows. A record that the reader cannot use is its own affair; only what it raises stops the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import KafkaError
+from mode import Service
+
+from streams.ports import Record
+
+# How long the follower waits for a record before it looks whether it should stop.
+_WAIT_MS = 500
+# A broker that is away is asked again after so long.
+_RETRY_S = 0.5
+
+
+class Broadcast(Service):
+    """One compacted topic of one partition, and who is told of its records."""
+
+    abstract = False
+
+    def __init__(self, topic: str, reader: Callable[[Record], None], options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.topic = topic
+        self._reader = reader
+        self._options = options
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+
+    def __repr__(self) -> str:
+        return f"<Broadcast {self.topic} | {self.state}>"
+
+    async def on_start(self) -> None:
+        """Read everything that is there now, before anybody judges."""
+        partition = aiokafka.TopicPartition(self.topic, 0)
+        consumer = aiokafka.AIOKafkaConsumer(
+            **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._consumer = consumer
+        await consumer.start()
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        # The position, not the last record's offset, because compaction may have removed the last ones.
+        while await consumer.position(partition) < end and not self.should_stop:
+            await self._read()
+
+    async def on_stop(self) -> None:
+        """Close the connection."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @Service.task
+    async def _follow(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._read()
+            except KafkaError as trouble:
+                self.log.warning("%s: %s, trying again", self.topic, type(trouble).__name__)
+                await self.sleep(_RETRY_S)
+
+    async def _read(self) -> None:
+        """One fetch, handed to the reader in its order."""
+        consumer = self._consumer
+        if consumer is None:
+            raise RuntimeError("not started")
+        for records in (await consumer.getmany(timeout_ms=_WAIT_MS)).values():
+            for record in records:
+                self._reader(record)
+            await asyncio.sleep(0)

@@ -1,0 +1,84 @@
+"""The lanes: what waits for a node, one lane a priority, and who goes next.
+
+Within a lane the earliest deadline goes first, then the oldest. Between lanes the most urgent goes first, except
+that every twelfth dispatch belongs to the lane that has waited longest, so that none is starved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+LANES = 4
+# 1 in 12: under any load above them, the others together get at least 8 % of the dispatches.
+TURN_OF_THE_OTHERS = 12
+_NEVER_MS = float("inf")
+
+
+class Lanes(Generic[T]):
+    """All that waits. Bounded by the engine, which holds partitions when too much is unsettled."""
+
+    def __init__(self) -> None:
+        # (deadline, arrival, sequence, item); the sequence keeps equal ones in the order they came in.
+        self._heaps: tuple[list[tuple[float, float, int, T]], ...] = tuple([] for _ in range(LANES))
+        self._sequence = 0
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._heaps))
+
+    def __repr__(self) -> str:
+        return f"<Lanes | {', '.join(str(len(heap)) for heap in self._heaps)} waiting>"
+
+    def waiting(self, lane: int) -> int:
+        """How many wait in a lane."""
+        return len(self._heaps[lane])
+
+    def oldest_ms(self, lane: int) -> float | None:
+        """When the oldest of a lane arrived."""
+        return min((entry[1] for entry in self._heaps[lane]), default=None)
+
+    def put(self, item: T, *, lane: int, at_ms: float, deadline_ms: float | None = None) -> None:
+        """Queue up. What comes back after a failed attempt keeps its time, and so its place."""
+        self._sequence += 1
+        deadline = _NEVER_MS if deadline_ms is None else deadline_ms
+        heappush(self._heaps[lane], (deadline, at_ms, self._sequence, item))
+
+    def take(self) -> T | None:
+        """Who goes next; None if nobody waits."""
+        lane = self._next_lane()
+        return None if lane is None else heappop(self._heaps[lane])[3]
+
+    def expired(self, now_ms: float) -> Iterator[T]:
+        """Take out everybody whose deadline has passed."""
+        for heap in self._heaps:
+            while heap and heap[0][0] <= now_ms:
+                yield heappop(heap)[3]
+
+    def next_deadline_ms(self) -> float | None:
+        """The earliest deadline of all that wait."""
+        earliest = min((heap[0][0] for heap in self._heaps if heap), default=_NEVER_MS)
+        return None if earliest == _NEVER_MS else earliest
+
+    def remove(self, is_unwanted: Callable[[T], bool]) -> list[T]:
+        """Take out everybody of whom this is true."""
+        removed: list[T] = []
+        for heap in self._heaps:
+            gone = [entry[3] for entry in heap if is_unwanted(entry[3])]
+            if gone:
+                heap[:] = [entry for entry in heap if not is_unwanted(entry[3])]
+                heapify(heap)
+                removed += gone
+        return removed
+
+    def _next_lane(self) -> int | None:
+        busy = [lane for lane, heap in enumerate(self._heaps) if heap]
+        if not busy:
+            return None
+        self._turn = (self._turn + 1) % TURN_OF_THE_OTHERS
+        if self._turn == 0:
+            return min(busy, key=lambda lane: self._heaps[lane][0][1])
+        return busy[0]

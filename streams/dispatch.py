@@ -1,0 +1,281 @@
+"""From lanes to nodes: who waits gets the next free slot; what a node fails at goes to another.
+
+One question a request. Event-driven: `_kick` runs when something arrives, ends, or comes back; there is no tick.
+Decisions are `core.lanes` and `core.retrying`; settling, verdicts and dead letters are the agent's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mode import Service
+
+from schemas.event import PRIORITIES
+from schemas.settings import JudgeSettings
+from streams.core.lanes import LANES, Lanes
+from streams.core.retrying import FAULTS, UNKNOWN_FAULT, Again, GiveUp, after_fault
+from streams.observing import LaneStatus, NodeStatus
+from streams.ports import Answer, Clock, Node, NodeFault, Question
+
+# An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
+_OVERLOAD_PAUSE_MS = 50.0
+_OVERLOAD_PAUSE_MS_MAX = 4_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A node has answered."""
+
+    answer: Answer
+    node: str
+    attempts: int
+    dispatched_ms: float
+    answered_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No node will ever answer this."""
+
+    code: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The deadline passed before a node was free."""
+
+    attempts: int
+
+
+Outcome = Judged | Failed | Late
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """One question in the lanes, and whom to tell."""
+
+    question: Question
+    lane: int
+    arrived_ms: float
+    done: Callable[[Outcome], None]
+    is_wanted: Callable[[], bool]
+    """False once the partition was given away: nobody would settle the answer."""
+    give_up: Callable[[], None]
+    """Called instead of `done` when a drain takes the case out of its lane."""
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A node, and how it is doing."""
+
+    node: Node
+    in_flight: int = 0
+    is_out: bool = False
+    quiet_until_ms: float = 0.0
+    refusals: int = 0
+    answered: int = 0
+    last_error: str = ""
+
+    def has_room(self, now_ms: float) -> bool:
+        return not self.is_out and self.in_flight < self.node.slots and now_ms >= self.quiet_until_ms
+
+    def state(self, now_ms: float) -> str:
+        return "out" if self.is_out else "overloaded" if now_ms < self.quiet_until_ms else "up"
+
+
+class Dispatch(Service):
+    """The lanes and the nodes of one worker."""
+
+    abstract = False
+
+    def __init__(self, nodes: Sequence[Node], settings: Callable[[], JudgeSettings], clock: Clock) -> None:
+        super().__init__()
+        self._members = [_Member(node) for node in nodes]
+        self._settings = settings
+        self._clock = clock
+        self._lanes: Lanes[Case] = Lanes()
+        self._running: dict[asyncio.Task[None], Case] = {}
+        self._wake: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        up = sum(not member.is_out for member in self._members)
+        return f"<Dispatch [{up} of {len(self._members)} up | {len(self._running)} in flight, {len(self._lanes)} waiting]>"
+
+    def submit(self, case: Case) -> None:
+        """Queue a case; one of its callbacks is called exactly once."""
+        self._put(case)
+        self._kick()
+
+    def begin_drain(self) -> None:
+        """Give up what waits; what is on a node is finished."""
+        for case in self._lanes.remove(lambda _: True):
+            case.give_up()
+
+    async def on_stop(self) -> None:
+        """Cancel what is still on nodes: it stays unsettled, and the sockets close."""
+        self.begin_drain()
+        if self._wake:
+            self._wake.cancel()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for member in self._members:
+            await member.node.close()
+
+    # -- choosing -------------------------------------------------------------------------------------------
+
+    def _put(self, case: Case) -> None:
+        self._lanes.put(
+            case, lane=case.lane, at_ms=case.arrived_ms, deadline_ms=case.question.deadline_ms
+        )
+
+    def _kick(self) -> None:
+        """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment."""
+        now_ms = self._clock.now_ms()
+        for case in self._lanes.expired(now_ms):
+            case.done(Late(case.attempts))
+        while (member := self._freest(now_ms)) and (case := self._lanes.take()):
+            if case.is_wanted():
+                self._dispatch(member, case, now_ms)
+        self._sleep_until(self._next_moment_ms(now_ms), now_ms)
+
+    def _freest(self, now_ms: float) -> _Member | None:
+        """The node with the largest share of free slots."""
+        free = [member for member in self._members if member.has_room(now_ms)]
+        return min(free, key=lambda member: member.in_flight / member.node.slots, default=None)
+
+    def _next_moment_ms(self, now_ms: float) -> float | None:
+        """When something changes by itself: a deadline passes, or an overloaded node may be asked again."""
+        if not len(self._lanes):
+            return None
+        moments = [member.quiet_until_ms for member in self._members if member.quiet_until_ms > now_ms]
+        if (deadline_ms := self._lanes.next_deadline_ms()) is not None:
+            moments.append(deadline_ms)
+        return min(moments, default=None)
+
+    def _sleep_until(self, moment_ms: float | None, now_ms: float) -> None:
+        if self._wake:
+            self._wake.cancel()
+        self._wake = None
+        if moment_ms is not None and not self.should_stop:
+            self._wake = asyncio.get_running_loop().call_later((moment_ms - now_ms) / 1_000, self._kick)
+
+    # -- asking ---------------------------------------------------------------------------------------------
+
+    def _dispatch(self, member: _Member, case: Case, now_ms: float) -> None:
+        member.in_flight += 1
+        task = asyncio.get_running_loop().create_task(self._ask(member, case, now_ms))
+        self._running[task] = case
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if not task.cancelled() and (bug := task.exception()):
+            self.log.error("a case ended in %s", type(bug).__name__)
+        if not self.should_stop:
+            self._kick()
+
+    async def _ask(self, member: _Member, case: Case, dispatched_ms: float) -> None:
+        try:
+            answer = await member.node.judge(case.question)
+        except NodeFault as fault:
+            self._failed(member, case, fault)
+        except Exception as bug:  # noqa: BLE001 - whatever a client does, the case must come to an end
+            self._failed(member, case, NodeFault(type(bug).__name__))
+        else:
+            member.answered += 1
+            member.refusals = 0
+            case.done(
+                Judged(answer, member.node.name, case.attempts + 1, dispatched_ms, self._clock.now_ms())
+            )
+        finally:
+            member.in_flight -= 1
+
+    def _failed(self, member: _Member, case: Case, fault: NodeFault) -> None:
+        """Draw the consequences for the node, then for the case."""
+        member.last_error = fault.code
+        match FAULTS.get(fault.code, UNKNOWN_FAULT).node:
+            case "slow_down":
+                self._slow_down(member, fault.retry_after_ms)
+            case "take_out":
+                self._take_out(member)
+            case "keep":
+                pass
+        match after_fault(fault.code, attempts=case.attempts, attempts_max=self._settings().attempts_max):
+            case Again(attempts):
+                case.attempts = attempts
+                self._put_back(case)
+            case GiveUp(code, attempts):
+                case.done(Failed(code, attempts))
+
+    def _put_back(self, case: Case) -> None:
+        """Its old time gives it its old place; during a stop it is given up instead."""
+        if self.should_stop or not case.is_wanted():
+            case.give_up()
+        else:
+            self._put(case)
+
+    def _slow_down(self, member: _Member, retry_after_ms: float) -> None:
+        member.refusals += 1
+        pause_ms = _OVERLOAD_PAUSE_MS * 2 ** min(member.refusals, 10)
+        member.quiet_until_ms = self._clock.now_ms() + (
+            retry_after_ms or min(pause_ms, _OVERLOAD_PAUSE_MS_MAX)
+        )
+
+    def _take_out(self, member: _Member) -> None:
+        if member.is_out or self.should_stop:
+            return
+        member.is_out = True
+        self.log.warning("node %s is out: %s", member.node.name, member.last_error)
+        self.add_future(self._bring_back(member))
+
+    async def _bring_back(self, member: _Member) -> None:
+        """Probe a node that is out until it would take a question."""
+        while not self.should_stop:
+            await self.sleep(self._settings().probe_interval_ms / 1_000)
+            try:
+                await member.node.probe()
+            except NodeFault as fault:
+                member.last_error = fault.code
+                continue
+            member.is_out = False
+            self.log.info("node %s is back", member.node.name)
+            self._kick()
+            return
+
+    # -- what it says of itself -----------------------------------------------------------------------------
+
+    def lanes(self) -> tuple[LaneStatus, ...]:
+        """The lanes now."""
+        now_ms = self._clock.now_ms()
+        in_flight = [0] * LANES
+        for case in self._running.values():
+            in_flight[case.lane] += 1
+        return tuple(
+            LaneStatus(
+                priority=priority,
+                waiting=self._lanes.waiting(lane),
+                in_flight=in_flight[lane],
+                oldest_ms=now_ms - (self._lanes.oldest_ms(lane) or now_ms),
+            )
+            for lane, priority in enumerate(PRIORITIES)
+        )
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        """The nodes now."""
+        now_ms = self._clock.now_ms()
+        return tuple(
+            NodeStatus(
+                name=member.node.name,
+                state=member.state(now_ms),
+                in_flight=member.in_flight,
+                slots=member.node.slots,
+                answered=member.answered,
+                last_error=member.last_error,
+            )
+            for member in self._members
+        )

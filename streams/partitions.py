@@ -1,0 +1,269 @@
+"""The book of a stage's partitions: what was handed out of each, what is settled, what may be committed.
+
+The transport writes fetched records in and reads commits out; agents see `Batch`es only. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from streams.core.pressure import Bounds, Load, held
+from streams.core.watermark import Span, Watermark
+from streams.observing import PartitionStatus, StageStatus
+from streams.ports import Clock, Record
+
+
+class TopicPartition(NamedTuple):
+    """One partition; equal to the tuples of Faust and aiokafka."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(slots=True)
+class OwnedPartition:
+    """One partition while it is assigned to us. After a rebalance the same partition is another object."""
+
+    tp: TopicPartition
+    urgency: int
+    watermark: Watermark
+    committed: int | None = None
+    end_offset: int | None = None
+    is_open: bool = True
+
+    @property
+    def expected(self) -> int | None:
+        """The offset that the next fetch should begin with, as far as we know."""
+        return self.committed if self.watermark.next_offset is None else self.watermark.next_offset
+
+
+class Batch:
+    """What a fetch brought of one partition: an agent gets it as one event, and settles all or some of it.
+
+    Settling after the partition was given away changes nothing: whoever owns it now gets the records again.
+    """
+
+    __slots__ = ("_book", "_owned", "_span", "records")
+
+    def __init__(self, book: Partitions, owned: OwnedPartition, span: Span, records: Sequence[Record]) -> None:
+        self._book = book
+        self._owned = owned
+        self._span = span
+        self.records = records
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.topic}/{self.partition} | {self._span!r}>"
+
+    @property
+    def topic(self) -> str:
+        """Where the records come from."""
+        return self._owned.tp.topic
+
+    @property
+    def partition(self) -> int:
+        """Where the records come from."""
+        return self._owned.tp.partition
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether the partition is still ours."""
+        return self._owned.is_open
+
+    def take(self) -> bool:
+        """Begin to work on it; False if the partition was given away while the batch waited."""
+        return self._book.take(self._owned, self._span)
+
+    def settle_all(self) -> None:
+        """What became of all the records is safe in Kafka."""
+        self._book.settle_all(self._owned, self._span)
+
+    def settle(self, offset: int) -> None:
+        """What became of this record is safe in Kafka."""
+        self._book.settle(self._owned, self._span, offset)
+
+    def abandon(self, offsets: Iterable[int]) -> None:
+        """Give records up unsettled, because a drain has begun: they will be delivered again."""
+        self._span.abandon(offsets)
+        self._book.progress.set()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start."""
+
+    settled: int = 0
+    commits: int = 0
+    commit_failures: int = 0
+    rebalances: int = 0
+    rebalance_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class Partitions:
+    """All partitions of one stage."""
+
+    stage: str
+    group: str
+    clock: Clock
+    bounds: Callable[[], Bounds]
+    urgency_of: Callable[[str], int]
+    paused: frozenset[str] = frozenset()
+    """Topics that an operator has paused."""
+    counts: Counts = field(default_factory=Counts)
+    progress: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever something was taken, settled, abandoned or released."""
+    on_drain: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a drain begins: give up what was not begun."""
+    owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
+    _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
+
+    def __repr__(self) -> str:
+        unsettled = sum(owned.watermark.unsettled for owned in self.owned.values())
+        return f"<Partitions of {self.stage} | {len(self.owned)} owned, {unsettled} unsettled>"
+
+    # -- ownership ------------------------------------------------------------------------------------------
+
+    def open(self, tps: Iterable[tuple[str, int]]) -> None:
+        """Begin afresh with these partitions."""
+        self.close()
+        now_ms = self.clock.now_ms()
+        for topic, partition in tps:
+            tp = TopicPartition(topic, partition)
+            self.owned[tp] = OwnedPartition(tp, self.urgency_of(topic), Watermark(at_ms=now_ms))
+
+    def close(self) -> None:
+        """Let go of all partitions; batches still in somebody's hands become powerless."""
+        for owned in self.owned.values():
+            owned.is_open = False
+        self.owned.clear()
+        self._waiting.clear()
+        self.progress.set()
+
+    # -- records --------------------------------------------------------------------------------------------
+
+    def fetched(self, tp: tuple[str, int], records: Sequence[Record]) -> Batch | None:
+        """Register what a fetch brought; None if all of it was here before or the partition is not ours."""
+        owned = self.owned.get(TopicPartition(*tp))
+        if owned is None or not records:
+            return None
+        offsets = [record.offset for record in records]
+        if first := owned.watermark.unseen(offsets):
+            offsets, records = offsets[first:], records[first:]
+            if not offsets:
+                return None
+        size_bytes = sum(len(record.value or b"") for record in records)
+        span = owned.watermark.fetched(offsets, size_bytes=size_bytes, at_ms=self.clock.now_ms())
+        self._waiting[id(span)] = span
+        return Batch(self, owned, span, records)
+
+    def take(self, owned: OwnedPartition, span: Span) -> bool:
+        """An agent begins with a span."""
+        self._waiting.pop(id(span), None)
+        self.progress.set()
+        return owned.is_open
+
+    def settle_all(self, owned: OwnedPartition, span: Span) -> None:
+        """See `Batch.settle_all`."""
+        if owned.is_open:
+            self.counts.settled += span.left
+            owned.watermark.settle_all(span, at_ms=self.clock.now_ms())
+            self.progress.set()
+
+    def settle(self, owned: OwnedPartition, span: Span, offset: int) -> None:
+        """See `Batch.settle`."""
+        if owned.is_open:
+            self.counts.settled += 1
+            owned.watermark.settle(span, offset, at_ms=self.clock.now_ms())
+            self.progress.set()
+
+    @property
+    def waiting(self) -> int:
+        """Batches that were handed over and not taken yet."""
+        return len(self._waiting)
+
+    # -- flow -----------------------------------------------------------------------------------------------
+
+    def pause(self, topics: frozenset[str]) -> None:
+        """An operator's order: take in nothing of these topics."""
+        self.paused = topics
+        self.progress.set()
+
+    def held(self) -> set[TopicPartition]:
+        """The partitions to leave out of the next fetch."""
+        return self._over_bounds() | {tp for tp in self.owned if tp.topic in self.paused}
+
+    def _over_bounds(self) -> set[TopicPartition]:
+        return held(
+            (
+                Load(tp, owned.urgency, owned.watermark.unsettled, owned.watermark.unsettled_bytes)
+                for tp, owned in self.owned.items()
+            ),
+            self.bounds(),
+        )
+
+    # -- drain and commit -----------------------------------------------------------------------------------
+
+    def begin_drain(self) -> None:
+        """Give up what nobody began with; agents are told to do the same with what they hold."""
+        for span in self._waiting.values():
+            span.abandon(span.offsets)
+        self._waiting.clear()
+        for give_up in self.on_drain:
+            give_up()
+
+    @property
+    def awaited(self) -> int:
+        """Records that a drain waits for."""
+        return sum(owned.watermark.awaited for owned in self.owned.values())
+
+    def committable(self) -> dict[TopicPartition, int]:
+        """The watermarks that have moved since they were committed."""
+        return {
+            tp: position
+            for tp, owned in self.owned.items()
+            if (position := owned.watermark.position) is not None and position != owned.committed
+        }
+
+    def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The group's coordinator has taken these offsets."""
+        self.counts.commits += 1
+        self.known_committed(offsets)
+
+    def known_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The coordinator said where the group stands."""
+        for tp, offset in offsets.items():
+            if owned := self.owned.get(tp):
+                owned.committed = offset
+
+    # -- what it says of itself -----------------------------------------------------------------------------
+
+    def status(self) -> StageStatus:
+        """A picture of now."""
+        held_now = self.held()
+        return StageStatus(
+            stage=self.stage,
+            group=self.group,
+            partitions=tuple(self._partition(owned, is_held=tp in held_now) for tp, owned in self.owned.items()),
+            settled=self.counts.settled,
+            commits=self.counts.commits,
+            commit_failures=self.counts.commit_failures,
+            rebalances=self.counts.rebalances,
+            rebalance_ms=self.counts.rebalance_ms,
+        )
+
+    def _partition(self, owned: OwnedPartition, *, is_held: bool) -> PartitionStatus:
+        watermark = owned.watermark
+        position = watermark.position if watermark.position is not None else owned.committed
+        oldest_at_ms = watermark.oldest_at_ms()
+        return PartitionStatus(
+            topic=owned.tp.topic,
+            partition=owned.tp.partition,
+            watermark=-1 if position is None else position,
+            unsettled=watermark.unsettled,
+            oldest_ms=0.0 if oldest_at_ms is None else self.clock.now_ms() - oldest_at_ms,
+            lag=max(0, (owned.end_offset or 0) - (position or 0)),
+            held=is_held,
+        )

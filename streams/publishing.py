@@ -1,0 +1,214 @@
+"""Writing to Kafka so that "published" means confirmed: librdkafka behind the `Publisher` port.
+
+A future of `publish` is done when the brokers have confirmed all its records. While they are away it stays open and
+the records are tried again for as long as it takes; a record that can never be written fails it; a producer that
+can never write again (a fatal error) says so once, and leaves futures open, so that nothing is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import confluent_kafka as ck
+
+from streams.ports import Outgoing, PublishError
+
+# Delivery reports are collected this often while records are under way; a lone record waits for half of it.
+_POLL_S = 0.002
+# librdkafka's queue is never filled to the brim, so that a batch is taken whole.
+_FILL = 0.9
+# Another try may succeed after none of these: the record itself is at fault.
+_HOPELESS = frozenset(
+    {
+        ck.KafkaError.MSG_SIZE_TOO_LARGE,
+        ck.KafkaError.INVALID_MSG_SIZE,
+        ck.KafkaError.INVALID_RECORD,
+        ck.KafkaError._INVALID_ARG,
+        ck.KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One call of `publish` on its way."""
+
+    records: Sequence[Outgoing]
+    confirmed: asyncio.Future[None]
+    left: int
+    failed: list[int] = field(default_factory=list)
+    code: str = ""
+
+    def finish_one(self) -> None:
+        """One record came to its end."""
+        self.left -= 1
+        if self.left or self.confirmed.done():
+            return
+        if self.failed:
+            self.confirmed.set_exception(PublishError(self.code, sorted(self.failed)))
+        else:
+            self.confirmed.set_result(None)
+
+
+class KafkaPublisher:
+    """The real one. Lives on one event loop; start nothing, close it at the end."""
+
+    def __init__(self, options: Mapping[str, Any], *, on_fatal: Callable[[str], None]) -> None:
+        self._producer = ck.Producer({**options, "error_cb": self._on_error})
+        self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)
+        self._on_fatal = on_fatal
+        self._again: deque[tuple[_Flight, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.fatal = ""
+        """The reason, once the producer can never write again."""
+
+    def __repr__(self) -> str:
+        return f"<KafkaPublisher | {len(self._producer)} in flight, {len(self._again)} to repeat>"
+
+    async def room(self, records: int) -> None:
+        """Wait until so many more fit in the local queue."""
+        while len(self._producer) + len(self._again) + min(records, self._records_max) > self._records_max:
+            self._producer.poll(0)
+            await asyncio.sleep(_POLL_S)
+
+    def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
+        """Hand records over; the future is done when Kafka has confirmed all."""
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not records:
+            confirmed.set_result(None)
+            return confirmed
+        flight = _Flight(records, confirmed, len(records))
+        self._hand_over(flight, range(len(records)))
+        self._arm()
+        return confirmed
+
+    async def close(self, within_s: float) -> int:
+        """Give what is under way so much time; how many records were left."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while (len(self._producer) or self._again) and asyncio.get_running_loop().time() < deadline:
+            self._turn()
+            await asyncio.sleep(_POLL_S)
+        if self._timer:
+            self._timer.cancel()
+        left = len(self._producer) + len(self._again)
+        self._producer.purge()
+        self._producer.poll(0)
+        return left
+
+    def _hand_over(self, flight: _Flight, positions: Sequence[int]) -> None:
+        """Records with headers go one by one, the others in bulk, which knows no headers."""
+        by_topic: dict[str, list[int]] = {}
+        for position in positions:
+            record = flight.records[position]
+            if record.headers:
+                self._produce(flight, position, record)
+            else:
+                by_topic.setdefault(record.topic, []).append(position)
+        for topic, bulk in by_topic.items():
+            self._produce_bulk(flight, topic, bulk)
+
+    def _produce(self, flight: _Flight, position: int, record: Outgoing) -> None:
+        def report(error: ck.KafkaError | None, _message: ck.Message) -> None:
+            self._reported(flight, position, error)
+
+        try:
+            self._producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
+                on_delivery=report,
+                headers=list(record.headers),
+            )
+        except BufferError:
+            self._again.append((flight, position))
+        except ck.KafkaException as refusal:
+            self._reported(flight, position, refusal.args[0])
+
+    def _produce_bulk(self, flight: _Flight, topic: str, positions: list[int]) -> None:
+        messages = [
+            {"value": record.value, "key": record.key, "partition": record.partition}
+            for record in map(flight.records.__getitem__, positions)
+        ]
+
+        def report(error: ck.KafkaError | None, message: ck.Message) -> None:
+            if error is None:
+                flight.finish_one()
+            else:
+                self._reported(flight, _position_of(message, flight.records, positions), error)
+
+        if self._producer.produce_batch(topic, messages, on_delivery=report) == len(messages):
+            return
+        for position, message in zip(positions, messages, strict=True):
+            if error := message.get("_error"):
+                self._reported(flight, position, error)
+
+    def _reported(self, flight: _Flight, position: int, error: ck.KafkaError | None) -> None:
+        """A record's fate: confirmed, hopeless, or to be tried again."""
+        if error is None:
+            flight.finish_one()
+        elif error.code() in _HOPELESS:
+            flight.failed.append(position)
+            flight.code = error.name().lower()
+            flight.finish_one()
+        elif not error.fatal() and error.code() != ck.KafkaError._PURGE_QUEUE:
+            self._again.append((flight, position))
+
+    def _on_error(self, error: ck.KafkaError) -> None:
+        """librdkafka's own complaints: brokers that are away come back; fatal is for ever."""
+        if error.code() == ck.KafkaError._FATAL or error.fatal():
+            self.fatal = self.fatal or error.str()
+            self._on_fatal(self.fatal)
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_POLL_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._turn()
+        if len(self._producer) or self._again:
+            self._arm()
+
+    def _turn(self) -> None:
+        """Collect reports, and give refused records another try while there is room."""
+        self._producer.poll(0)
+        for _ in range(min(len(self._again), max(0, self._records_max - len(self._producer)))):
+            flight, position = self._again.popleft()
+            self._hand_over(flight, (position,))
+
+
+def _position_of(message: ck.Message, records: Sequence[Outgoing], positions: Sequence[int]) -> int:
+    """Which of the records a failed report speaks of: bulk reports carry the message only. Failures are rare."""
+    wanted = (message.partition(), message.key(), message.value())
+    for position in positions:
+        record = records[position]
+        if (record.partition, record.key, record.value) == wanted:
+            return position
+    raise LookupError("a delivery report for a record that was never handed over")
+
+
+class MemoryPublisher:
+    """Keeps what is published, in order. Records of a topic in `refused` can never be written."""
+
+    def __init__(self) -> None:
+        self.records: list[Outgoing] = []
+        self.refused: set[str] = set()
+
+    async def room(self, records: int) -> None:
+        """There is always room."""
+
+    def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
+        """Keep the records."""
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        failed = [position for position, record in enumerate(records) if record.topic in self.refused]
+        self.records.extend(record for record in records if record.topic not in self.refused)
+        if failed:
+            confirmed.set_exception(PublishError("msg_size_too_large", failed))
+        else:
+            confirmed.set_result(None)
+        return confirmed
