@@ -9,7 +9,13 @@ REQUIREMENTS := requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+INSTALL := $(PIP) install --require-hashes --only-binary :all:
 CACHES := .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# One package has no wheel for Linux on ARM: there, and only there, it is built from its hashed source.
+ifeq ($(shell uname -sm),Linux aarch64)
+INSTALL += --no-binary faust-streaming
+endif
 
 # Whatever the calling shell has activated or exported must not leak into our environment.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
@@ -86,17 +92,17 @@ clean:  ## Delete what was built: .venv, build, dist.
 $(VENV)/.run-ready: $(if $(wildcard $(BIN)/python),,new-environment) \
 		$(REQUIREMENTS)/runtime.txt $(REQUIREMENTS)/build.txt pyproject.toml
 	@echo "Installing Penstock and what it stands on into $(VENV) …"
-	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/runtime.txt -r $(REQUIREMENTS)/build.txt
+	@$(INSTALL) -r $(REQUIREMENTS)/runtime.txt -r $(REQUIREMENTS)/build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/.run-ready $(REQUIREMENTS)/dev.txt
 	@echo "Installing the tools for tests and checks into $(VENV) …"
-	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/dev.txt
+	@$(INSTALL) -r $(REQUIREMENTS)/dev.txt
 	@touch $@
 
 $(VENV)/.lock-ready: $(VENV)/.run-ready $(REQUIREMENTS)/lock.txt
-	@$(PIP) install --require-hashes --only-binary :all: -r $(REQUIREMENTS)/lock.txt
+	@$(INSTALL) -r $(REQUIREMENTS)/lock.txt
 	@touch $@
 
 new-environment:

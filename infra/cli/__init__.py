@@ -152,8 +152,9 @@ def _confession(error: Exception) -> str:
 
 
 def _complain(sentence: str, status: ExitCode) -> ExitCode:
-    # A sentence may name a path or quote an argument: it must not be able to steer the terminal.
-    safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in sentence)
+    # A sentence may name a path or quote an argument: it must not be able to steer the terminal. A line break
+    # cannot, and the settings' mistakes are told one to a line.
+    safe = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in sentence)
     print(f"penstock: {safe}", file=sys.stderr)
     return status
 

