@@ -108,7 +108,7 @@ class KafkaSettings(_Branch, frozen=True, kw_only=True):
     ] = True
     request_timeout_ms: Annotated[
         int, Meta(ge=1_000, le=300_000, description="Bound of one request to a broker.", extra=RESTART)
-    ] = 20_000
+    ] = 40_000
     session_timeout_ms: Annotated[
         int,
         Meta(
@@ -490,7 +490,7 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
     ] = False
     token: Annotated[
         Secret, Meta(description="Bearer token that requests must carry. Empty: none.", extra=RESTART)
-    ] = msgspec.field(default_factory=Secret)
+    ] = field(default_factory=Secret)
     ssl_cert_file: Annotated[
         str, Meta(description="PEM file of the node's certificate. Empty: plain HTTP.", extra=RESTART)
     ] = ""
