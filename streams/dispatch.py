@@ -64,7 +64,7 @@ class Case:
     is_wanted: Callable[[], bool]
     """False once the partition was given away: nobody would settle the answer."""
     give_up: Callable[[], None]
-    """Called instead of `done` when a drain takes the case out of its lane."""
+    """Called instead of `done` when the case leaves without an answer: a drain, or it is not wanted any more."""
     attempts: int = 0
 
 
@@ -141,6 +141,8 @@ class Dispatch(Service):
         while (member := self._freest(now_ms)) and (case := self._lanes.take()):
             if case.is_wanted():
                 self._dispatch(member, case, now_ms)
+            else:
+                case.give_up()
         self._sleep_until(self._next_moment_ms(now_ms), now_ms)
 
     def _freest(self, now_ms: float) -> _Member | None:

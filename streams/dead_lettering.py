@@ -1,0 +1,74 @@
+"""Making dead letters: the reason, and the original record whole. Nothing here is dropped in silence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from schemas.dead_letter import DeadLetter, Header, Stage
+from schemas.errors import WireError
+from schemas.event import Source
+from schemas.wire import encode, identity_of, verdict_key
+from streams.core.partitioning import partition_of
+from streams.ports import Clock, Outgoing, Record
+from streams.topics import Topics
+
+_DETAIL_CHARACTERS_MAX = 500
+_HEADERS_MAX = 64
+
+
+def source_of(record: Record) -> Source:
+    """Where a record stands."""
+    return Source(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp
+    )
+
+
+class DeadLetters:
+    """Makes the dead letters of one stage."""
+
+    def __init__(self, stage: Stage, topics: Topics, clock: Clock) -> None:
+        self._stage: Stage = stage
+        self._topics = topics
+        self._clock = clock
+
+    def of_wire_error(self, record: Record, error: WireError) -> Outgoing:
+        """For a record that could not be decoded; under the event's key, where that can be read."""
+        tenant, event_id = identity_of(record.value)
+        return self.of(
+            record, code=error.code, detail=error.detail, path=error.path, tenant=tenant, event_id=event_id
+        )
+
+    def of(  # noqa: PLR0913 - the fields of a dead letter
+        self,
+        record: Record,
+        *,
+        code: str,
+        detail: str = "",
+        path: str = "$",
+        attempts: int = 0,
+        tenant: str = "",
+        event_id: str = "",
+        event: Source | None = None,
+        with_payload: bool = True,
+    ) -> Outgoing:
+        """A dead letter that carries the record."""
+        letter = DeadLetter(
+            v=1,
+            stage=self._stage,
+            code=code,
+            detail=detail[:_DETAIL_CHARACTERS_MAX],
+            path=path,
+            attempts=attempts,
+            source=source_of(record),
+            payload=record.value if with_payload else None,
+            failed_at=datetime.fromtimestamp(self._clock.wall_ms() / 1_000, UTC),
+            key=record.key,
+            headers=tuple(Header(key=key, value=value) for key, value in list(record.headers)[:_HEADERS_MAX]),
+            tenant=tenant,
+            id=event_id,
+            event=event,
+        )
+        key = verdict_key(tenant, event_id) if event_id else None
+        # Without a readable id the original's offset spreads the letters, and a retry finds the same place.
+        partition = partition_of(key or str(record.offset).encode(), self._topics.partitions)
+        return Outgoing(self._topics.dead_letters, partition, key, encode(letter), ())
