@@ -108,6 +108,6 @@ $(VENV)/.lock-ready: $(VENV)/.run-ready $(REQUIREMENTS)/lock.txt
 new-environment:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null || { \
 		echo "Penstock needs Python 3.11 or newer, but $(PYTHON) is:" \
-			"$$($(PYTHON) --version 2>&1 || echo missing). Name another: make PYTHON=python3.12" >&2; exit 1; }
+			"$$(command -v $(PYTHON) >/dev/null && $(PYTHON) --version 2>&1 || echo missing). Name another: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV) || { \
 		echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from schemas.settings import EmbeddedSettings
@@ -20,6 +21,13 @@ from schemas.settings import EmbeddedSettings
 _HERE = Path(__file__).parent
 _MARKED_FOLDERS = ("broker", "fault", "interop", "bench")
 _IN_CI = os.environ.get("CI", "") not in {"", "0", "false"}
+
+
+def pytest_configure() -> None:
+    """Hypothesis without a deadline for one example: on a busy machine it would tell of the machine."""
+    parent = hypothesis.settings.get_profile("ci" if _IN_CI else "default")
+    hypothesis.settings.register_profile("penstock", parent=parent, deadline=None)
+    hypothesis.settings.load_profile("penstock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
