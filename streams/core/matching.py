@@ -1,0 +1,142 @@
+"""Many patterns over one text at once: an RE2 set, and the forms in which terms are compared.
+
+RE2 takes time linear in the text whatever the pattern, and refuses patterns for which it could not: references
+back, looking around. Nothing here knows of rules; `streams.core.rules` knows which pattern is whose.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from unicodedata import category
+
+import re2
+
+from streams.core.normalise import fold
+
+AUTOMATON_BYTES_MAX = 64 << 20
+"""For the program of a set and the states it runs with. 20,000 terms take 10 MiB: this is for patterns."""
+
+# Scripts that put no spaces between words: Thai to Tibetan, Myanmar, Khmer, kana, Han.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_ASCII_WORDS = bytes(
+    code if code >= 128 or (chr(code).isalnum() and chr(code).isascii()) else 32 for code in range(256)
+)
+
+
+class BadPattern(Exception):
+    """A pattern that RE2 does not take; the message is RE2's reason."""
+
+
+class Automaton:
+    """A set of patterns: which of them occur in a text."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = tuple(patterns)
+        self._set = re2.Set.SearchSet(_options())
+        try:
+            for pattern in self._patterns:
+                self._set.Add(pattern)
+            # It matches any text. A search that runs out of memory finds nothing, and so betrays itself.
+            self._set.Add("")
+            self._set.Compile()
+        except re2.error:
+            raise BadPattern(f"all together they take more than {AUTOMATON_BYTES_MAX >> 20} MiB") from None
+
+    def __len__(self) -> int:
+        return len(self._patterns)
+
+    def hits(self, text: str | bytes) -> Sequence[int]:
+        """The numbers of the patterns that occur, ascending."""
+        found: list[int] | None = self._set.Match(text)
+        if found is None:
+            return [at for at, pattern in enumerate(self._patterns) if span_of(pattern, text) is not None]
+        if len(found) == 1:
+            return ()
+        found.sort()
+        return found[:-1]
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise `BadPattern` for what RE2 does not take."""
+    try:
+        re2.compile(pattern, _options())
+    except re2.error as problem:
+        raise BadPattern(_reason(problem)) from None
+
+
+def span_of(pattern: str, text: str | bytes) -> tuple[int, int] | None:
+    """Where a pattern first occurs."""
+    match = re2.compile(pattern, _options()).search(text)
+    return None if match is None else match.span()
+
+
+def words_form(folded: str) -> str:
+    """A folded text as its words, a space before and behind each: `buy-now!` is ` buy now `.
+
+    So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
+    """
+    if folded.isascii():
+        words = folded.encode().translate(_ASCII_WORDS).decode().split()
+    else:
+        words = _breaks().sub(" ", folded).split()
+    return f" {' '.join(words)} "
+
+
+def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
+    """The words of the words form, with their places in the folded text."""
+    start = 0
+    for gap in _breaks().finditer(folded):
+        if gap.start() > start:
+            yield folded[start : gap.start()], start, gap.start()
+        start = gap.end()
+    if start < len(folded):
+        yield folded[start:], start, len(folded)
+
+
+def term_needle(term: str) -> str:
+    """What of the words form a term is; empty if nothing of it is a word.
+
+    Scripts without spaces have no whole words to insist on: there a term is found anywhere.
+    """
+    words = words_form(fold(term).text).strip()
+    if not words:
+        return ""
+    before = "" if _UNSPACED.match(words[0]) else " "
+    behind = "" if _UNSPACED.match(words[-1]) else " "
+    return f"{before}{words}{behind}"
+
+
+def needle_pattern(needle: str) -> str:
+    """A needle as a pattern of an automaton."""
+    escaped: str = re2.escape(needle)
+    return escaped
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    # It would write to stderr, and quote the pattern there.
+    options.log_errors = False
+    # Texts come folded; a capital in a pattern would never match.
+    options.case_sensitive = False
+    options.max_mem = AUTOMATON_BYTES_MAX
+    return options
+
+
+def _reason(problem: Exception) -> str:
+    said = problem.args[0] if problem.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+
+
+@cache
+def _breaks() -> re.Pattern[str]:
+    """Whatever stands between words: neither letter nor digit nor a mark upon one.
+
+    `re` has no word for marks, so they are listed; asking Unicode for them takes 50 ms, once.
+    """
+    marks = [code for code in range(sys.maxunicode + 1) if category(chr(code)).startswith("M")]
+    return re.compile(rf"(?:[^\w{''.join(map(chr, marks))}]|_)+")

@@ -1,0 +1,155 @@
+"""One text in the forms that decisions compare: the digest form for sameness, the folded form for rules.
+
+Both are NFKC, case folded and without invisible characters, and neither folds lookalikes, leet or repeats:
+those merge texts that mean different things. Linear in the text, and never more than four times its characters.
+Which characters the model is shown is another question (`streams.core.questions`).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import NamedTuple
+from unicodedata import category, normalize
+
+GROWTH_MAX = 4
+"""Most characters of a folded text for each character of the original."""
+
+MARKS_MAX = 30
+"""Most combining marks in a row that are kept: Unicode's own limit for text that is safe to stream. Sorting a
+run of marks takes the square of its length, and 30,000 of them took a second."""
+
+INVISIBLE = "invisible"
+FLOOD = "combining_flood"
+STYLED = "styled"
+
+# Unicode's Default_Ignorable_Code_Point, the interlinear marks, and the controls that are not white space.
+_IGNORABLE = (
+    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_INVISIBLE = re.compile(f"[{_IGNORABLE}]")
+_ASCII_INVISIBLE = bytes([*range(9), *range(14, 28), 127])
+_ASCII_LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+# Joiners after a letter of Arabic or a later block are spelling, variation selectors after a symbol choose an
+# emoji's looks: both are ordinary, so they are stripped but are no sign of hiding.
+_ORDINARY = re.compile(
+    "(?<=[\u0600-\U0010ffff])[\u200c\u200d]|(?<=[\\W\\d])[\ufe0e\ufe0f]|[\ufe0e\ufe0f](?=\u20e3)"
+)
+# Alphabets that stand for ASCII letters: fullwidth, enclosed, mathematical.
+_STYLED = re.compile(
+    "[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f110-\U0001f12b\U0001f130-\U0001f149]"
+)
+# The characters that NFKC and case folding turn into more than four; they stay as they are.
+_GROWING = re.compile(
+    "([\u3307\u3315-\u3317\u3319\u331a\u3320\u332b\u332e\u3332\u3334\u3336\u3347\u334a\u3356\u33ae\u33af\ufdfa\ufdfb])"
+)
+# No combining mark is `\w`, so a run of marks is found without asking about each character. The look-behind
+# lets a search begin only where a run begins: without it a run is scanned once for each of its characters.
+_MARK = r"[^\w\s\x00-\x7f]"
+_MARK_RUN = re.compile(f"(?<!{_MARK}){_MARK}{{{MARKS_MAX + 1},}}")
+# Halfwidth voicing marks are letters to Unicode, but NFKC makes combining marks of them.
+_VOICING = str.maketrans("\uff9e\uff9f", "\u3099\u309a")
+_VOICED = re.compile("[\uff9e\uff9f]")
+
+
+class DigestForm(NamedTuple):
+    """A text as it is compared with others, in UTF-8."""
+
+    data: bytes
+    is_whole: bool
+    """Whether nothing was left out. Otherwise the original must be compared, too."""
+
+
+class Folded(NamedTuple):
+    """A text as rules compare it, and what it looked like before."""
+
+    text: str
+    flags: tuple[str, ...] = ()
+    """Ways in which the text hides what it says, as far as it does."""
+    obfuscation: float = 0.0
+    """The share of its characters that hide something, 0 to 1: invisible, styled, or marks of a flood."""
+
+
+def digest_form(text: str) -> DigestForm:
+    """The form that enters digests."""
+    if text.isascii():
+        raw = text.encode()
+        visible = raw.translate(_ASCII_LOWER, _ASCII_INVISIBLE)
+        return DigestForm(visible, len(visible) == len(raw))
+    visible_text = _INVISIBLE.sub("", text)
+    kept = _without_floods(visible_text)
+    return DigestForm(utf8(_folded(kept)), len(kept) == len(text))
+
+
+def fold(text: str) -> Folded:
+    """The form that rules compare."""
+    if text.isascii():
+        raw = text.encode()
+        visible = raw.translate(_ASCII_LOWER, _ASCII_INVISIBLE)
+        hidden = len(raw) - len(visible)
+        return (
+            Folded(visible.decode(), (INVISIBLE,), hidden / len(raw)) if hidden else Folded(visible.decode())
+        )
+    visible_text = _INVISIBLE.sub("", text)
+    kept = _without_floods(visible_text)
+    hidden = len(text) - len(visible_text)
+    if hidden:
+        hidden -= len(_ORDINARY.findall(text))
+    flooding = len(visible_text) - len(kept)
+    styled = len(_STYLED.findall(kept))
+    flags = tuple(flag for flag, count in ((INVISIBLE, hidden), (FLOOD, flooding), (STYLED, styled)) if count)
+    return Folded(_folded(kept), flags, (hidden + flooding + styled) / len(text))
+
+
+def fold_segments(text: str) -> list[tuple[str, int, int]]:
+    """The folded form in pieces, each with the span of the original that it comes from.
+
+    Joined they are the folded form. A piece begins at each character that cannot melt into those before it.
+    This is for explanations; it takes many times as long as `fold`.
+    """
+    starts = [at for at, char in enumerate(text) if at == 0 or not _melts(char)]
+    ends = [*starts[1:], len(text)]
+    return [(fold(text[start:end]).text, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8 of any string; a lone surrogate, which no decoder of ours lets in, keeps its own bytes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _folded(visible: str) -> str:
+    if _GROWING.search(visible) is None:
+        return normalize("NFKC", visible).casefold()
+    parts = _GROWING.split(visible)
+    return "".join(part if at % 2 else normalize("NFKC", part).casefold() for at, part in enumerate(parts))
+
+
+def _without_floods(text: str) -> str:
+    voiced = text.translate(_VOICING) if _VOICED.search(text) else text
+    return _MARK_RUN.sub(_thinned, voiced)
+
+
+def _thinned(run: re.Match[str]) -> str:
+    """A run of symbols and marks, of the marks in a row only so many as are kept."""
+    kept: list[str] = []
+    marks = 0
+    for char in run[0]:
+        marks = marks + 1 if category(char).startswith("M") else 0
+        if marks <= MARKS_MAX:
+            kept.append(char)
+    return "".join(kept)
+
+
+def _melts(char: str) -> bool:
+    """Whether folding may join a character with those before it: marks, later Hangul letters, the invisible."""
+    if char < "\x80":
+        return bool(_INVISIBLE.match(char))
+    first = normalize("NFKD", char)[0]
+    return (
+        category(first).startswith("M")
+        or "\u1161" <= first <= "\u1175"
+        or "\u11a8" <= first <= "\u11c2"
+        or bool(_INVISIBLE.match(char))
+    )

@@ -1,0 +1,111 @@
+"""Everything that is wrong with a policy, told at once, so far as its shape does not tell.
+
+`streams.core.rules` compiles only what has no problems here; `infra.policies` shows them to an author.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, assert_never
+
+from schemas.event import Kind
+from schemas.policy import Label, LengthRule, Policy, RegexRule, RepetitionRule, Rule, TermsRule
+from streams.core.matching import BadPattern, check_pattern, term_needle
+
+DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
+"""What triage may decide; the other kinds are for a model."""
+
+
+class PolicyProblem(NamedTuple):
+    """One thing that is wrong, and where."""
+
+    path: str
+    """As in the document: `$.rules[3].patterns[0]`."""
+    reason: str
+    rule_id: str = ""
+
+    def __str__(self) -> str:
+        """The problem as a line."""
+        named = f" (rule {self.rule_id})" if self.rule_id else ""
+        return f"{self.path}{named}: {self.reason}"
+
+
+def problems_of(policy: Policy) -> tuple[PolicyProblem, ...]:
+    """All of them, in the order of the document."""
+    labels = {label.name for label in policy.labels}
+    return (
+        *_repeated("$.labels", "name", [label.name for label in policy.labels]),
+        *(
+            problem
+            for at, label in enumerate(policy.labels)
+            for problem in _of_label(f"$.labels[{at}]", label)
+        ),
+        *_repeated("$.prompts", "kind", [prompt.kind for prompt in policy.prompts]),
+        *_repeated("$.rules", "id", [rule.id for rule in policy.rules]),
+        *(
+            problem
+            for at, rule in enumerate(policy.rules)
+            for problem in _of_rule(f"$.rules[{at}]", rule, labels)
+        ),
+    )
+
+
+def _repeated(path: str, field: str, names: Iterable[str]) -> Iterator[PolicyProblem]:
+    first: dict[str, int] = {}
+    for at, name in enumerate(names):
+        if name in first:
+            yield PolicyProblem(f"{path}[{at}].{field}", f"`{name}` stands at {path}[{first[name]}] already")
+        first.setdefault(name, at)
+
+
+def _of_label(path: str, label: Label) -> Iterator[PolicyProblem]:
+    if not label.label_at <= label.review_at <= label.block_at:
+        yield PolicyProblem(path, f"`{label.name}` needs label_at <= review_at <= block_at")
+
+
+def _of_rule(path: str, rule: Rule, labels: set[str]) -> Iterator[PolicyProblem]:
+    for place, reason in (*_of_its_place(rule, labels), *_of_its_test(rule)):
+        yield PolicyProblem(path + place, reason, rule.id)
+
+
+def _of_its_place(rule: Rule, labels: set[str]) -> Iterator[tuple[str, str]]:
+    if rule.label and rule.label not in labels:
+        yield ".label", f"there is no label `{rule.label}`"
+    if not rule.label and rule.action != "allow":
+        yield ".label", f"a rule with the action `{rule.action}` needs a label"
+    if not rule.kinds:
+        yield ".kinds", 'without a kind it never applies; `mode = "off"` says so plainly'
+    for at, kind in enumerate(rule.kinds):
+        if kind not in DECIDED_KINDS:
+            yield f".kinds[{at}]", f"`{kind}` is for a model; rules decide {' and '.join(DECIDED_KINDS)} only"
+
+
+def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:
+    match rule:
+        case TermsRule():
+            yield from _of_terms("terms", rule.terms)
+        case RegexRule():
+            yield from _of_patterns(rule.patterns)
+        case LengthRule():
+            if rule.action != "allow":
+                yield ".action", "that a text is short can only be a reason to allow it"
+            yield from _of_terms("unless", rule.unless)
+        case RepetitionRule():
+            if rule.action == "allow":
+                yield ".action", "that a text is repetitive is no reason to allow it"
+        case _:
+            assert_never(rule)
+
+
+def _of_terms(field: str, terms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for at, term in enumerate(terms):
+        if not term_needle(term):
+            yield f".{field}[{at}]", "nothing of it is a word"
+
+
+def _of_patterns(patterns: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for at, pattern in enumerate(patterns):
+        try:
+            check_pattern(pattern)
+        except BadPattern as problem:
+            yield f".patterns[{at}]", f"RE2 does not take it: {problem}"
