@@ -1,0 +1,76 @@
+"""A node without a network: the reference engine behind the port, for tests and trials.
+
+It asks and reads exactly as the HTTP client does, prompt template and parser included; only the wire is
+missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from infra.nodes.reference import chat
+from infra.nodes.reference.chat import BadRequest
+from infra.nodes.reference.engine import ReferenceEngine, Sleep, sleep_ms
+from infra.nodes.responses import answer_in, fault_in
+from schemas.settings import ReferenceNodeSettings
+from streams.clock import SystemClock
+from streams.core.questions import prompt_for
+from streams.ports import Answer, Clock, NodeFault, Question, TimedOut
+
+AT_ONCE = ReferenceNodeSettings(alpha_ms=0, beta_ms=0, prompt_token_us=0, output_token_us=0)
+
+
+class MemoryNode:
+    """A reference engine in this process; `failing`, where set, is what every question meets."""
+
+    def __init__(
+        self,
+        name: str = "memory",
+        settings: ReferenceNodeSettings = AT_ONCE,
+        *,
+        clock: Clock | None = None,
+        sleep: Sleep = sleep_ms,
+    ) -> None:
+        self.name = name
+        self.slots = settings.slots
+        self.engine = ReferenceEngine(settings, sleep)
+        self.failing: NodeFault | None = None
+        self._clock = clock or SystemClock()
+        self._answered = 0
+
+    def __repr__(self) -> str:
+        return f"<MemoryNode {self.name} {self.engine.slots!r}>"
+
+    async def judge(self, question: Question) -> Answer:
+        """Ask; raises a `NodeFault`."""
+        if self.failing is not None:
+            raise self.failing
+        bound_ms = None if question.deadline_ms is None else question.deadline_ms - self._clock.now_ms()
+        if bound_ms is not None and bound_ms <= 0:
+            raise TimedOut(f"{self.name}: not asked, the deadline had passed")
+        try:
+            async with asyncio.timeout(None if bound_ms is None else bound_ms / 1_000):
+                return await self._ask(question)
+        except TimeoutError:
+            raise TimedOut(f"{self.name}: no answer within {bound_ms:.0f} ms") from None
+
+    async def probe(self) -> None:
+        """Return if the node would take a question now; raises a `NodeFault`."""
+        if self.failing is not None:
+            raise self.failing
+
+    async def close(self) -> None:
+        """There is nothing to give back."""
+
+    async def _ask(self, question: Question) -> Answer:
+        template = prompt_for(question.policy, question.event.kind, chat.MODEL)
+        request = chat.decode(template.body(question.event))
+        try:
+            completion = await self.engine.complete(request)
+        except BadRequest as refusal:
+            body = chat.encode_error(refusal.sentence, status=refusal.status, code=refusal.code)
+            raise fault_in(refusal.status, {}, body) from None
+        self._answered += 1
+        at_s = self._clock.wall_ms() // 1_000
+        response = chat.encode(completion, request, number=self._answered, at_s=at_s)
+        return answer_in(response, template, chat.MODEL)
