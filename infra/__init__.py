@@ -1,1 +1,1 @@
-"""What runs Penstock, feeds it and watches it: the worker, the nodes, the embedded Kafka, the command line."""
+"""What runs Penstock, feeds it and watches it: worker, nodes, embedded Kafka, command line."""
