@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from schemas.event import Priority
+from schemas.event import Moment, Priority, Version
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """What every order has."""
 
-    v: Literal[1]
-    issued_at: datetime
+    v: Version
+    issued_at: Moment
 
 
 class Pause(_Order, frozen=True, kw_only=True, tag="pause"):
     """Take in nothing of this priority; what is in flight is finished."""
 
     priority: Priority
-    active: bool
+    active: Annotated[bool, Meta(description="False: take it in again.")]
 
     @property
     def subject(self) -> str:
@@ -32,7 +32,7 @@ class Pause(_Order, frozen=True, kw_only=True, tag="pause"):
 class Enforce(_Order, frozen=True, kw_only=True, tag="enforce"):
     """While inactive, every `block` becomes `review`."""
 
-    active: bool
+    active: Annotated[bool, Meta(description="False: block nothing, have it reviewed.")]
 
     @property
     def subject(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from schemas.event import Source
+from schemas.event import Moment, Source, Version
 
 Stage = Literal["triage", "judge"]
 
@@ -23,19 +22,19 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One dead letter. `payload`, `key` and header values are Base64 on the wire."""
 
-    v: Literal[1]
-    stage: Stage
-    code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}$")]
-    detail: str
-    path: str
-    attempts: Annotated[int, Meta(ge=0)]
-    source: Source
-    """The record that is in `payload`."""
-    payload: bytes | None
-    failed_at: datetime
-    key: bytes | None = None
-    headers: tuple[Header, ...] = ()
-    tenant: str = ""
-    id: str = ""
-    event: Source | None = None
-    """Where the event entered, if `payload` is a pending record."""
+    v: Version
+    stage: Annotated[Stage, Meta(description="Who gave up.")]
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}\Z", description="Why: one of a documented list.")]
+    detail: Annotated[str, Meta(description="Why, as a sentence; never quotes content.")]
+    path: Annotated[str, Meta(description="Where in the payload; `$` is the whole of it.")]
+    attempts: Annotated[int, Meta(ge=0, le=2**31 - 1, description="How often a node was asked.")]
+    source: Annotated[Source, Meta(description="The record that is in `payload`.")]
+    payload: Annotated[bytes | None, Meta(description="The record's value, byte for byte.")]
+    failed_at: Moment
+    key: Annotated[bytes | None, Meta(description="The record's key.")] = None
+    headers: Annotated[tuple[Header, ...], Meta(description="The record's headers, in their order.")] = ()
+    tenant: Annotated[str, Meta(description="Whose event it was; empty where it cannot be read.")] = ""
+    id: Annotated[str, Meta(description="The event's id; empty where it cannot be read.")] = ""
+    event: Annotated[
+        Source | None, Meta(description="Where the event entered, if `payload` is a pending record.")
+    ] = None

@@ -2,22 +2,25 @@
 
 The effective verdict of (tenant, id, content digest) is that with the highest `rev`; of several with the same
 `rev`, the first in the log. `verdict_id` is a hash of those four, so repeats are dropped by a set look-up.
+`schemas.effective` does both for a consumer written in Python.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from schemas.event import Kind, Priority, Source
+from schemas.event import Kind, Moment, Priority, Source, Version
 
 Action = Literal["allow", "label", "review", "block"]
 Status = Literal["provisional", "final", "revoked"]
 DecidedBy = Literal["rule", "cache", "model", "fallback", "person"]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+# What we count ourselves fits in 32 bits; a bound keeps what we read writable.
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 REV_PROVISIONAL = 1
 REV_FINAL = 2
@@ -27,14 +30,14 @@ class ScoredLabel(msgspec.Struct, frozen=True, kw_only=True):
     """A harm category of the policy, and how sure the judge is of it."""
 
     name: str
-    score: Annotated[float, Meta(ge=0.0, le=1.0)]
+    score: Share
 
 
 class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
     """Which policy document judged."""
 
     id: str
-    version: int
+    version: Count
     digest: Digest
 
 
@@ -50,24 +53,28 @@ class BatchRef(msgspec.Struct, frozen=True, kw_only=True):
     """The request that carried several posts."""
 
     id: str
-    size: int
+    size: Count
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the time went, in milliseconds: in Kafka, in the worker, in the model, and in all."""
+    """Where the time went, in milliseconds."""
 
-    kafka_ms: float
-    queue_ms: float
-    inference_ms: float
-    total_ms: float
+    kafka_ms: Annotated[float, Meta(description="From the event's Kafka timestamp to its arrival.")]
+    queue_ms: Annotated[float, Meta(description="In the worker, waiting for a node.")]
+    inference_ms: Annotated[float, Meta(description="In the model.")]
+    total_ms: Annotated[float, Meta(description="From the event's Kafka timestamp to the verdict.")]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the kinds beside posts are answered with."""
 
-    outcome: Literal["uphold", "overturn", "unclear"] | None = None
-    risk: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    findings: tuple[str, ...] = ()
+    outcome: Annotated[
+        Literal["uphold", "overturn", "unclear"] | None, Meta(description="Of `review_ban`.")
+    ] = None
+    risk: Annotated[Share | None, Meta(description="Of `analyze_user`.")] = None
+    findings: Annotated[
+        tuple[str, ...], Meta(description="Codes, of `analyze_user` and `health_check`.")
+    ] = ()
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,29 +87,31 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One verdict."""
 
-    v: Literal[1]
-    verdict_id: Digest
+    v: Version
+    verdict_id: Annotated[Digest, Meta(description="A hash of tenant, id, content digest and revision.")]
     tenant: str
-    id: str
-    content_digest: Digest
+    id: Annotated[str, Meta(description="The event's id.")]
+    content_digest: Annotated[Digest, Meta(description="What was judged: an edited text has another one.")]
     kind: Kind
     priority: Priority
-    rev: Annotated[int, Meta(ge=1)]
-    status: Status
-    action: Action
+    rev: Annotated[int, Meta(ge=1, le=2**31 - 1, description="1 provisional, 2 final, above: corrections.")]
+    status: Annotated[Status, Meta(description="A higher `rev` supersedes it, whatever the status.")]
+    action: Annotated[Action, Meta(description="What to do with the post.")]
     labels: tuple[ScoredLabel, ...]
-    confidence: Annotated[float, Meta(ge=0.0, le=1.0)]
+    confidence: Annotated[Share, Meta(description="How sure the judge is of the action.")]
     decided_by: DecidedBy
-    reasons: tuple[str, ...]
+    reasons: Annotated[tuple[str, ...], Meta(description="Codes, never quoted content.")]
     policy: PolicyRef
     timing: Timing
-    attempts: Annotated[int, Meta(ge=0)]
-    coverage: Annotated[float, Meta(ge=0.0, le=1.0, description="Share of the text that was judged.")]
-    source: Source
-    decided_at: datetime
-    result: Result | None = None
-    estimated_wait_ms: int | None = None
-    model: ModelRef | None = None
-    batch: BatchRef | None = None
-    original: Original | None = None
-    run: str | None = None
+    attempts: Annotated[Count, Meta(description="How often a node was asked.")]
+    coverage: Annotated[Share, Meta(description="Share of the text that was judged.")]
+    source: Annotated[Source, Meta(description="Where the event stands in `content.*`.")]
+    decided_at: Moment
+    result: Annotated[Result | None, Meta(description="The answer to kinds that are not posts.")] = None
+    estimated_wait_ms: Annotated[
+        Count | None, Meta(description="On a provisional verdict: when to expect the final one.")
+    ] = None
+    model: Annotated[ModelRef | None, Meta(description="Where a model decided.")] = None
+    batch: Annotated[BatchRef | None, Meta(description="Where one request carried several posts.")] = None
+    original: Annotated[Original | None, Meta(description="Where an earlier answer was reused.")] = None
+    run: Annotated[str | None, Meta(description="The replay that asked for it.")] = None
