@@ -101,7 +101,7 @@ def test_no_two_locks_name_different_versions_of_one_package() -> None:
 
 def test_every_runtime_dependency_is_pinned() -> None:
     pinned = _pins(ROOT / "requirements" / "runtime.txt")
-    names = [re.split(r"[~<>=; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]]
+    names = [re.split(r"[\[~<>=; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]]
     assert [name for name in names if name not in pinned] == []
 
 
