@@ -1,6 +1,6 @@
 """Many patterns over one text at once: an RE2 set, and the forms in which terms are compared.
 
-RE2 takes time linear in the text whatever the pattern, and refuses patterns for which it could not: references
+RE2 takes time linear in the text whatever the pattern, and refuses what could not be so: references
 back, looking around. Nothing here knows of rules; `streams.core.rules` knows which pattern is whose.
 """
 

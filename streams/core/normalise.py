@@ -1,7 +1,7 @@
 """One text in the forms that decisions compare: the digest form for sameness, the folded form for rules.
 
 Both are NFKC, case folded and without invisible characters, and neither folds lookalikes, leet or repeats:
-those merge texts that mean different things. Linear in the text, and never more than four times its characters.
+those merge texts that mean different things. Linear in the text, and at most four times its characters.
 Which characters the model is shown is another question (`streams.core.questions`).
 """
 
@@ -143,7 +143,7 @@ def _thinned(run: re.Match[str]) -> str:
 
 
 def _melts(char: str) -> bool:
-    """Whether folding may join a character with those before it: marks, later Hangul letters, the invisible."""
+    """Whether folding may join it to what stands before: marks, later Hangul letters, the invisible."""
     if char < "\x80":
         return bool(_INVISIBLE.match(char))
     first = normalize("NFKD", char)[0]

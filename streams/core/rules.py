@@ -102,7 +102,7 @@ class _Owned:
 
 
 def compile_policy(policy: Policy, digest: str = "") -> CompiledPolicy:
-    """Make a policy ready, or raise `BadPolicy`. The digest is that of the published document, if it is one."""
+    """Make a policy ready, or raise `BadPolicy`. The digest is the published document's, if there is one."""
     problems = problems_of(policy)
     if problems:
         raise BadPolicy(problems)

@@ -38,7 +38,7 @@ def is_repetitive(folded: str, rule: RepetitionRule) -> bool:
 def has_run(text: str, run_min: int) -> bool:
     """Whether one character is repeated so many times without a break.
 
-    A run covers at least two of the places that stand half of it apart: most texts are done after a few looks.
+    A run covers at least two of the places that stand half of it apart: few looks do for most texts.
     """
     stride = run_min // 2
     sample = text[::stride]
