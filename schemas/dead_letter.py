@@ -1,4 +1,4 @@
-"""What could not be judged: the reason, and the original record whole, so that it can be mended and sent again."""
+"""What could not be judged: the reason, and the whole original record, to be mended and sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a message. Each error carries a code, the place in the message, and what was wrong there.
+"""What can be wrong with a message: each error carries a code, the place in the message, and what was wrong.
 
 Codes go to dead letters, metrics and exit tables; nobody parses a sentence. Details never quote content.
 """

@@ -45,7 +45,7 @@ Account = Annotated[str, Meta(min_length=1, max_length=128, description="Whose a
 ContextKey = Annotated[str, Meta(max_length=64)]
 ContextValue = Annotated[str, Meta(max_length=1_024)]
 
-# Kafka counts offsets in 64 bits and partitions in 32; what does not fit could be read but never written again.
+# Kafka counts offsets in 64 bits and partitions in 32; what does not fit could be read, but never written.
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 

@@ -1,8 +1,8 @@
 """Bytes to messages and back: the only place that encodes or decodes what travels through Kafka.
 
-A decoder gives the message or raises a `WireError`, and nothing else, whatever the bytes. Of a field given twice
-the last one counts, and each must be valid; a second tag (`kind`, `order`) must equal the first. Fields that are
-not known are skipped, and only their JSON is checked.
+A decoder gives the message or raises a `WireError`, and nothing else, whatever the bytes. Of a field given
+twice the last one counts, and each must be valid; a second tag (`kind`, `order`) must equal the first. Fields
+that are not known are skipped, and only their JSON is checked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ encode = msgspec.json.Encoder().encode
 # range, RecursionError for what is nested too deeply, OverflowError for numbers.
 _PROBLEMS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
-# How msgspec names the place: `Expected … - at `$.v`` or, of a map's key, `Expected … - at `key` in `$.context``.
+# How msgspec names the place: `… - at `$.v`` or, of a map's key, `… - at `key` in `$.context``.
 _PLACE = re.compile(r" - at (?P<key>`key` in )?`(?P<path>[^`]*)`\Z")
 
 # Half of a surrogate pair, escaped (`\ud83d` without `\ude00`), which no UTF-8 can say. Lists of escapes are
@@ -142,7 +142,7 @@ def _reason(data: bytes, problem: Exception) -> str:
 
 
 def _detail_and_path(complaint: str) -> tuple[str, str]:
-    """What msgspec complains of, and where, without the content that it may quote: values and names of fields."""
+    """What msgspec complains of, and where, without what it may quote: values and names of fields."""
     place = _PLACE.search(complaint)
     detail = complaint[: place.start()] if place else complaint
     path = place["path"] if place else "$"
@@ -182,8 +182,8 @@ def check_text(event: Event, text_bytes_max: int) -> None:
 def identity_of(data: bytes | None) -> tuple[str, str]:
     """(tenant, id) of an event that could not be decoded, as far as they can be read; else empty strings.
 
-    What is given is valid as a tenant and an id, whatever else is wrong with the event: its version, its kind, a
-    text that is too large, not UTF-8, or has half a surrogate pair.
+    What is given is valid as a tenant and an id, whatever else is wrong with the event: its version, its
+    kind, a text that is too large, not UTF-8, or has half a surrogate pair.
     """
     found = _tolerantly(_decode_identity, data)
     return (found.tenant, found.id) if found else ("", "")
