@@ -8,7 +8,7 @@ branch, never the tree. Nothing here reads a file or the environment.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta, field
@@ -38,6 +38,16 @@ class Secret:
     def __setattr__(self, name: str, value: object) -> None:
         message = f"a Secret is immutable: {name} cannot be set"
         raise AttributeError(message)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Secret cannot be pickled: its value would stand in the bytes"
+        raise TypeError(message)
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -405,8 +415,20 @@ class TelemetrySettings(_Branch, frozen=True, kw_only=True):
         Literal["off", "console", "otlp"], Meta(description="Where spans go.", extra=RESTART)
     ] = "off"
     otlp_endpoint: Annotated[
-        str, Meta(description="OTLP over HTTP: base address of the collector.", extra=RESTART)
+        str,
+        Meta(
+            pattern=r"^https?://[^\s]+$",
+            description="OTLP over HTTP: base address of the collector, without /v1/traces.",
+            extra=RESTART,
+        ),
     ] = "http://127.0.0.1:4318"
+    sample_ratio: Annotated[
+        Fraction,
+        Meta(
+            description="Share of events for which our own producers begin a trace; workers obey the header.",
+            extra=RESTART,
+        ),
+    ] = 1.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Least severe line that is logged.", extra=LIVE),
@@ -477,7 +499,9 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = 0
-    seed: Annotated[int, Meta(ge=0, description="Seed of the faults drawn by rate.", extra=RESTART)] = 0
+    seed: Annotated[
+        int, Meta(ge=0, le=(1 << 63) - 1, description="Seed of the faults drawn by rate.", extra=RESTART)
+    ] = 0
     faults: Annotated[
         str,
         Meta(
