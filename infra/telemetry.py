@@ -213,4 +213,5 @@ def _span_context(place: TraceParent, *, is_remote: bool) -> SpanContext:
 
 
 def _ns(ms: float) -> int:
-    return int(ms * 1_000_000)
+    # A float of today's milliseconds is exact to a quarter of a microsecond, no further.
+    return round(ms * 1_000) * 1_000
