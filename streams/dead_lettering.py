@@ -10,17 +10,11 @@ from schemas.event import Source
 from schemas.wire import encode, identity_of, verdict_key
 from streams.core.partitioning import partition_of
 from streams.ports import Clock, Outgoing, Record
+from streams.records import source_of
 from streams.topics import Topics
 
 _DETAIL_CHARACTERS_MAX = 500
 _HEADERS_MAX = 64
-
-
-def source_of(record: Record) -> Source:
-    """Where a record stands."""
-    return Source(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp
-    )
 
 
 class DeadLetters:

@@ -54,7 +54,7 @@ Outcome = Judged | Failed | Late
 
 
 @dataclass(slots=True, eq=False)
-class Case:
+class Job:
     """One question in the lanes, and whom to tell."""
 
     question: Question
@@ -64,7 +64,7 @@ class Case:
     is_wanted: Callable[[], bool]
     """False once the partition was given away: nobody would settle the answer."""
     give_up: Callable[[], None]
-    """Called instead of `done` when the case leaves without an answer: a drain, or it is not wanted any more."""
+    """Called instead of `done` when the job leaves without an answer: a drain, or it is not wanted any more."""
     attempts: int = 0
 
 
@@ -97,23 +97,23 @@ class Dispatch(Service):
         self._members = [_Member(node) for node in nodes]
         self._settings = settings
         self._clock = clock
-        self._lanes: Lanes[Case] = Lanes()
-        self._running: dict[asyncio.Task[None], Case] = {}
+        self._lanes: Lanes[Job] = Lanes()
+        self._running: dict[asyncio.Task[None], Job] = {}
         self._wake: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         up = sum(not member.is_out for member in self._members)
         return f"<Dispatch [{up} of {len(self._members)} up | {len(self._running)} in flight, {len(self._lanes)} waiting]>"
 
-    def submit(self, case: Case) -> None:
-        """Queue a case; one of its callbacks is called exactly once."""
-        self._put(case)
+    def submit(self, job: Job) -> None:
+        """Queue a job; one of its callbacks is called exactly once."""
+        self._put(job)
         self._kick()
 
     def begin_drain(self) -> None:
         """Give up what waits; what is on a node is finished."""
-        for case in self._lanes.remove(lambda _: True):
-            case.give_up()
+        for job in self._lanes.remove(lambda _: True):
+            job.give_up()
 
     async def on_stop(self) -> None:
         """Cancel what is still on nodes: it stays unsettled, and the sockets close."""
@@ -128,21 +128,21 @@ class Dispatch(Service):
 
     # -- choosing -------------------------------------------------------------------------------------------
 
-    def _put(self, case: Case) -> None:
+    def _put(self, job: Job) -> None:
         self._lanes.put(
-            case, lane=case.lane, at_ms=case.arrived_ms, deadline_ms=case.question.deadline_ms
+            job, lane=job.lane, at_ms=job.arrived_ms, deadline_ms=job.question.deadline_ms
         )
 
     def _kick(self) -> None:
         """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment."""
         now_ms = self._clock.now_ms()
-        for case in self._lanes.expired(now_ms):
-            case.done(Late(case.attempts))
-        while (member := self._freest(now_ms)) and (case := self._lanes.take()):
-            if case.is_wanted():
-                self._dispatch(member, case, now_ms)
+        for job in self._lanes.expired(now_ms):
+            job.done(Late(job.attempts))
+        while (member := self._freest(now_ms)) and (job := self._lanes.take()):
+            if job.is_wanted():
+                self._dispatch(member, job, now_ms)
             else:
-                case.give_up()
+                job.give_up()
         self._sleep_until(self._next_moment_ms(now_ms), now_ms)
 
     def _freest(self, now_ms: float) -> _Member | None:
@@ -168,37 +168,37 @@ class Dispatch(Service):
 
     # -- asking ---------------------------------------------------------------------------------------------
 
-    def _dispatch(self, member: _Member, case: Case, now_ms: float) -> None:
+    def _dispatch(self, member: _Member, job: Job, now_ms: float) -> None:
         member.in_flight += 1
-        task = asyncio.get_running_loop().create_task(self._ask(member, case, now_ms))
-        self._running[task] = case
+        task = asyncio.get_running_loop().create_task(self._ask(member, job, now_ms))
+        self._running[task] = job
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         if not task.cancelled() and (bug := task.exception()):
-            self.log.error("a case ended in %s", type(bug).__name__)
+            self.log.error("a job ended in %s", type(bug).__name__)
         if not self.should_stop:
             self._kick()
 
-    async def _ask(self, member: _Member, case: Case, dispatched_ms: float) -> None:
+    async def _ask(self, member: _Member, job: Job, dispatched_ms: float) -> None:
         try:
-            answer = await member.node.judge(case.question)
+            answer = await member.node.judge(job.question)
         except NodeFault as fault:
-            self._failed(member, case, fault)
-        except Exception as bug:  # noqa: BLE001 - whatever a client does, the case must come to an end
-            self._failed(member, case, NodeFault(type(bug).__name__))
+            self._failed(member, job, fault)
+        except Exception as bug:  # noqa: BLE001 - whatever a client does, the job must come to an end
+            self._failed(member, job, NodeFault(type(bug).__name__))
         else:
             member.answered += 1
             member.refusals = 0
-            case.done(
-                Judged(answer, member.node.name, case.attempts + 1, dispatched_ms, self._clock.now_ms())
+            job.done(
+                Judged(answer, member.node.name, job.attempts + 1, dispatched_ms, self._clock.now_ms())
             )
         finally:
             member.in_flight -= 1
 
-    def _failed(self, member: _Member, case: Case, fault: NodeFault) -> None:
-        """Draw the consequences for the node, then for the case."""
+    def _failed(self, member: _Member, job: Job, fault: NodeFault) -> None:
+        """Draw the consequences for the node, then for the job."""
         member.last_error = fault.code
         match FAULTS.get(fault.code, UNKNOWN_FAULT).node:
             case "slow_down":
@@ -207,19 +207,19 @@ class Dispatch(Service):
                 self._take_out(member)
             case "keep":
                 pass
-        match after_fault(fault.code, attempts=case.attempts, attempts_max=self._settings().attempts_max):
+        match after_fault(fault.code, attempts=job.attempts, attempts_max=self._settings().attempts_max):
             case Again(attempts):
-                case.attempts = attempts
-                self._put_back(case)
+                job.attempts = attempts
+                self._put_back(job)
             case GiveUp(code, attempts):
-                case.done(Failed(code, attempts))
+                job.done(Failed(code, attempts))
 
-    def _put_back(self, case: Case) -> None:
+    def _put_back(self, job: Job) -> None:
         """Its old time gives it its old place; during a stop it is given up instead."""
-        if self.should_stop or not case.is_wanted():
-            case.give_up()
+        if self.should_stop or not job.is_wanted():
+            job.give_up()
         else:
-            self._put(case)
+            self._put(job)
 
     def _slow_down(self, member: _Member, retry_after_ms: float) -> None:
         member.refusals += 1
@@ -255,8 +255,8 @@ class Dispatch(Service):
         """The lanes now."""
         now_ms = self._clock.now_ms()
         in_flight = [0] * LANES
-        for case in self._running.values():
-            in_flight[case.lane] += 1
+        for job in self._running.values():
+            in_flight[job.lane] += 1
         return tuple(
             LaneStatus(
                 priority=priority,

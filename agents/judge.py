@@ -1,0 +1,225 @@
+"""Judge: what the fast path could not decide is put to an inference node.
+
+Reads: `pending.*`.
+Writes: `verdicts` for what a node answered or what came too late, `dead-letters` for what no node can answer.
+Decides with: `core.lanes` who goes next, `core.judging` what an answer means, under the policy the record names.
+Acknowledges when: Kafka has confirmed the verdict or dead letter, record by record, in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import faust
+
+from schemas.errors import UnknownVersion, WireError
+from schemas.event import PRIORITIES
+from schemas.pending import Pending
+from schemas.verdict import ModelRef, Verdict
+from schemas.wire import decode_pending
+from streams import spans
+from streams.app import batches
+from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
+from streams.core.orders import Orders
+from streams.core.policies import PolicyBook
+from streams.core.rules import CompiledPolicy
+from streams.core.traceparent import TraceParent
+from streams.dead_lettering import DeadLetters
+from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
+from streams.observing import Tally
+from streams.partitions import Batch
+from streams.ports import Clock, Outgoing, Question, Record
+from streams.records import verdict_record
+from streams.settling import Settling
+from streams.topics import Topics
+from streams.tracing import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One pending record while it is being judged."""
+
+    batch: Batch
+    record: Record
+    pending: Pending
+    case: Case
+    compiled: CompiledPolicy
+    arrived_ms: float
+    trace: TraceParent | None
+    chat: TraceParent | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """What the agent works with."""
+
+    topics: Topics
+    policies: PolicyBook
+    orders: Callable[[], Orders]
+    dispatch: Dispatch
+    clock: Clock
+    settling: Settling
+    dead_letters: DeadLetters
+    tally: Tally
+    tracer: Tracer
+    stop_worker: Callable[[Exception], None]
+
+    async def handle(self, batch: Batch) -> None:
+        """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
+        await self.settling.room(len(batch.records))
+        for record in batch.records:
+            self._admit(batch, record)
+
+    def _admit(self, batch: Batch, record: Record) -> None:
+        try:
+            pending = decode_pending(record.value)
+        except UnknownVersion as error:
+            # A newer release writes here. Judging it by half would be worse than stopping, and nothing is lost.
+            self.stop_worker(error)
+            return
+        except WireError as error:
+            self.tally.dead_letter("judge", error.code)
+            self.settling.settle_one(batch, record, self.dead_letters.of_wire_error(record, error))
+            return
+        compiled = self.policies.document(pending.policy.digest) or self.policies.active(pending.policy.id)
+        if compiled is None:
+            self._bury(batch, record, pending, "unknown_policy", attempts=0)
+            return
+        self.dispatch.submit(self._job(self._work(batch, record, pending, compiled)))
+
+    def _work(self, batch: Batch, record: Record, pending: Pending, compiled: CompiledPolicy) -> _Work:
+        trace = spans.sampled(record.headers) if record.headers else None
+        case = Case(
+            event=pending.event,
+            content_digest=pending.content_digest,
+            priority=pending.priority,
+            source=pending.source,
+            policy=compiled.ref,
+        )
+        chat = self.tracer.child(trace) if trace else None
+        return _Work(batch, record, pending, case, compiled, self.clock.now_ms(), trace, chat)
+
+    def _job(self, work: _Work) -> Job:
+        event = work.case.event
+        question = Question(
+            event=event,
+            policy=work.compiled.policy,
+            deadline_ms=self._deadline_ms(work),
+            traceparent=work.chat.format().decode() if work.chat else "",
+        )
+        return Job(
+            question=question,
+            lane=PRIORITIES.index(work.case.priority),
+            arrived_ms=work.arrived_ms,
+            done=lambda outcome: self._end(work, outcome),
+            is_wanted=lambda: work.batch.is_owned,
+            give_up=lambda: work.batch.abandon((work.record.offset,)),
+        )
+
+    def _deadline_ms(self, work: _Work) -> float | None:
+        """The event's deadline, on the clock that only goes forward; it counts from the broker's timestamp."""
+        if work.case.event.deadline_ms is None:
+            return None
+        left_ms = work.case.source.timestamp_ms + work.case.event.deadline_ms - self.clock.wall_ms()
+        return work.arrived_ms + left_ms
+
+    def _end(self, work: _Work, outcome: Outcome) -> None:
+        """A job came to its end. Whatever happens here, the record becomes a verdict or a dead letter."""
+        try:
+            self._conclude(work, outcome)
+        except Exception as bug:  # noqa: BLE001 - one record that meets a bug must not stop the partition
+            self.tally.error(f"judge failed on a record: {type(bug).__name__}")
+            self._bury(work.batch, work.record, work.pending, "stage_failed", attempts=0)
+
+    def _conclude(self, work: _Work, outcome: Outcome) -> None:
+        match outcome:
+            case Judged():
+                self._publish(work, self._judged(work, outcome))
+            case Late(attempts):
+                self._publish(work, self._late(work, attempts))
+            case Failed(code, attempts):
+                self._bury(work.batch, work.record, work.pending, code, attempts=attempts)
+            case _:
+                assert_never(outcome)
+
+    def _judged(self, work: _Work, outcome: Judged) -> Verdict:
+        answer = outcome.answer
+        ruling = rule_on_answer(
+            work.case.event.kind, answer.labels, answer.confidence, answer.result, work.compiled.policy
+        )
+        now_ms = self.clock.wall_ms()
+        spent = timing(
+            written_at_ms=work.case.source.timestamp_ms,
+            decided_at_ms=now_ms,
+            worker_ms=self.clock.now_ms() - work.arrived_ms,
+            inference_ms=outcome.answered_ms - outcome.dispatched_ms,
+        )
+        if work.trace and work.chat:
+            spans.judged(
+                self.tracer,
+                work.trace,
+                work.case,
+                arrived_ms=work.arrived_ms,
+                dispatched_ms=outcome.dispatched_ms,
+                answered_ms=outcome.answered_ms,
+                clock=self.clock,
+                model=answer.model,
+                node=outcome.node,
+                chat=work.chat,
+            )
+        return model_verdict(
+            work.case,
+            ruling,
+            ModelRef(name=answer.model, node=outcome.node),
+            spent,
+            moment(now_ms),
+            enforce=self.orders().enforce,
+            attempts=outcome.attempts,
+        )
+
+    def _late(self, work: _Work, attempts: int) -> Verdict:
+        now_ms = self.clock.wall_ms()
+        spent = timing(
+            written_at_ms=work.case.source.timestamp_ms,
+            decided_at_ms=now_ms,
+            worker_ms=self.clock.now_ms() - work.arrived_ms,
+        )
+        return fallback_verdict(
+            work.case,
+            work.compiled.policy.late_action,
+            "late",
+            spent,
+            moment(now_ms),
+            enforce=self.orders().enforce,
+            attempts=attempts,
+        )
+
+    def _publish(self, work: _Work, verdict: Verdict) -> None:
+        self.tally.verdict(verdict)
+        outgoing = verdict_record(self.topics, verdict, self.tracer.child(work.trace) if work.trace else None)
+        self.settling.settle_one(work.batch, work.record, outgoing)
+
+    def _bury(self, batch: Batch, record: Record, pending: Pending, code: str, *, attempts: int) -> None:
+        """Write a dead letter under the event's key, and settle the record with it."""
+        self.tally.dead_letter("judge", code)
+        letter = self.dead_letters.of(
+            record,
+            code=code,
+            attempts=attempts,
+            tenant=pending.event.tenant,
+            event_id=pending.event.id,
+            event=pending.source,
+        )
+        self.settling.settle_one(batch, record, letter)
+
+
+def register(app: faust.App, stage: Judge) -> None:
+    """Make the agent of an app."""
+    topics = [stage.topics.pending(priority) for priority in PRIORITIES]
+
+    @app.agent(app.topic(*topics), name="judge")  # type: ignore[untyped-decorator]
+    async def judge_agent(stream: faust.StreamT[Batch]) -> None:
+        async for batch in batches(stream):
+            await stage.handle(batch)

@@ -1,0 +1,44 @@
+"""Our own records as they are written: topic, partition named by murmur2, key, bytes, headers."""
+
+from __future__ import annotations
+
+from schemas.event import Source
+from schemas.pending import Pending
+from schemas.verdict import Verdict
+from schemas.wire import encode, verdict_key
+from streams.core.partitioning import partition_of
+from streams.core.traceparent import HEADER, TraceParent
+from streams.ports import Headers, Outgoing, Record
+from streams.topics import Topics
+
+
+def source_of(record: Record) -> Source:
+    """Where a record stands."""
+    return Source(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp
+    )
+
+
+def verdict_record(topics: Topics, verdict: Verdict, trace: TraceParent | None) -> Outgoing:
+    """A verdict, beside all other verdicts on its event."""
+    key = verdict_key(verdict.tenant, verdict.id)
+    return Outgoing(
+        topics.verdicts, partition_of(key, topics.partitions), key, encode(verdict), _headers(trace)
+    )
+
+
+def pending_record(topics: Topics, pending: Pending, trace: TraceParent | None) -> Outgoing:
+    """An undecided event, in the partition of all copies of its text."""
+    key = pending.content_digest.encode()
+    return Outgoing(
+        topics.pending(pending.priority),
+        partition_of(key, topics.partitions),
+        key,
+        encode(pending),
+        _headers(trace),
+    )
+
+
+def _headers(trace: TraceParent | None) -> Headers:
+    """Only a sampled record carries a header: the others can go in bulk, which has none."""
+    return () if trace is None else ((HEADER, trace.format()),)
