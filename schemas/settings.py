@@ -449,7 +449,8 @@ class HttpSettings(_Branch, frozen=True, kw_only=True):
 class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
     """The reference node that `penstock node` runs and `penstock up` starts.
 
-    Its service time is alpha + beta x busy slots + prompt token x uncached tokens + output token x written ones.
+    Its service time is alpha + beta x busy slots + prompt token x uncached tokens + output token x written
+    ones.
     """
 
     host: Annotated[str, Meta(min_length=1, description="Address to bind.", extra=RESTART)] = "127.0.0.1"

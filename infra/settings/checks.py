@@ -14,6 +14,7 @@ from schemas.settings import Settings
 # A dead letter carries the original record in Base64 (4 bytes for 3) beside its headers and the reason.
 DEAD_LETTER_OVERHEAD_BYTES = 65_536
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/@]+):(\d{1,5})")
+_NETLOC = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?")
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -32,7 +33,6 @@ def problems(settings: Settings) -> list[Problem]:
         *_sizes(settings),
         *_topics(settings),
         *_nodes(settings),
-        *_telemetry(settings),
     ]
 
 
@@ -128,8 +128,9 @@ def _nodes(settings: Settings) -> Iterator[Problem]:
     for at, node in enumerate(settings.nodes):
         try:
             url = urlsplit(node.url)
-            has_credentials, is_bare = "@" in url.netloc, not (url.query or url.fragment)
-            is_address = bool(url.hostname) and url.port != 0
+            has_credentials = "@" in url.netloc
+            is_address = _NETLOC.fullmatch(url.netloc) is not None and url.port != 0
+            is_bare = not (url.query or url.fragment)
         except ValueError:
             is_address = has_credentials = is_bare = False
         if has_credentials:
@@ -140,9 +141,3 @@ def _nodes(settings: Settings) -> Iterator[Problem]:
     for name, count in names.items():
         if count > 1:
             yield Problem(("nodes",), f"{count} nodes are called {name}; give each a name of its own")
-
-
-def _telemetry(settings: Settings) -> Iterator[Problem]:
-    telemetry = settings.telemetry
-    if telemetry.traces == "otlp" and not telemetry.otlp_endpoint.startswith(("http://", "https://")):
-        yield Problem(("telemetry.otlp_endpoint", "telemetry.traces"), "must be http(s)://host:port")

@@ -33,6 +33,8 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     kind: inspect.Type
     description: str
     reload: Literal["live", "restart"]
+    is_marked: bool
+    """Whether the declaration says when it takes effect; a test demands it."""
     default: Any
 
     @property
@@ -165,6 +167,7 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterator[Leaf]:
             kind=kind,
             description=str((said.extra_json_schema or {}).get("description", "")),
             reload=(said.extra or {}).get("reload", "restart"),
+            is_marked="reload" in (said.extra or {}),
             default=_default(field),
         )
 

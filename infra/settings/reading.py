@@ -111,7 +111,7 @@ def _no_leaf(given: Given) -> Mistake:
         return Mistake(
             given.path, f"{given.path} ({given.origin}): is a section; give the settings within it"
         )
-    return unknown(replace(given, path=printable(given.path)), given.path, leaves())
+    return unknown(replace(given, path=printable(given.path)), given.path, leaves(), branches())
 
 
 def _is_secret_file(given: Given) -> bool:

@@ -26,10 +26,10 @@ def find(path: str, known: Mapping[str, Leaf]) -> tuple[Leaf, bool] | None:
     return (leaf, True) if leaf is not None and leaf.is_secret else None
 
 
-def unknown(given: Given, name: str, known: Mapping[str, Leaf]) -> Mistake:
+def unknown(given: Given, name: str, known: Mapping[str, Leaf], also: Iterable[str] = ()) -> Mistake:
     """The mistake of a key that does not exist, with the nearest that does; its value may be a secret."""
     secret_files = [path + SECRET_FILE_SUFFIX for path, leaf in known.items() if leaf.is_secret]
-    near = nearest(name, [*known, *secret_files])
+    near = nearest(name, [*known, *secret_files, *also])
     hint = f"; did you mean {near}?" if near else ""
     return Mistake(given.path, f"{given.path} ({given.origin}): there is no such setting{hint}")
 
