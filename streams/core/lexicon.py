@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CERTAIN = 8.5
-STRONG = 6.5
+CERTAIN = 9.5
+STRONG = 7.0
 FAIR = 4.0
 WEAK = 2.0
 HINT = 1.0
@@ -232,7 +232,6 @@ EVIDENCE: Mapping[str, Mapping[str, float]] = {
         "vaccines cause autism": CERTAIN,
         "the earth is flat": STRONG,
         "drink bleach": CERTAIN,
-        "5g causes": STRONG,
         "election was stolen": FAIR,
         "they dont want you to know": FAIR,
         "wake up sheeple": STRONG,
