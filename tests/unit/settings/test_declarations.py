@@ -59,7 +59,9 @@ def test_the_reference_page_is_up_to_date() -> None:
 
 def test_the_schema_is_up_to_date() -> None:
     """Make it anew with `penstock config schema > docs/settings.schema.json`."""
-    assert json.loads((DOCS / "settings.schema.json").read_text(encoding="utf-8")) == json.loads(json.dumps(schema()))
+    assert json.loads((DOCS / "settings.schema.json").read_text(encoding="utf-8")) == json.loads(
+        json.dumps(schema())
+    )
 
 
 def test_the_schema_takes_what_the_reader_takes(tmp_path: Path) -> None:
