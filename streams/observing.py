@@ -1,13 +1,23 @@
 """What a worker says of itself: one state object, printed by `status`, the console, logs and tests alike.
 
-The stages fill it from outside of their work; the worker's HTTP server shows it under `/status`.
+The stages fill it from outside of their work; the worker's HTTP server shows it under `/status`, and its
+figures under `/metrics`. What is counted event by event goes through one `Tally`.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+
 import msgspec
 
-from schemas.event import Priority
+from schemas.event import PRIORITIES, Priority
+from schemas.verdict import Action, DecidedBy, Verdict
+from streams.core.histogram import Histogram, HistogramSnapshot
+
+# Nodes and tiers come from settings and policies, not from events; the bound is for a policy gone wild.
+_SERIES_MAX = 1_024
+_OTHERS = "others"
+_SENTENCE_CHARS_MAX = 300
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +80,40 @@ class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class VerdictCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many verdicts of one sort left this worker."""
+
+    priority: Priority
+    action: Action
+    decided_by: DecidedBy
+    count: int
+
+
+class WaitStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the events of one priority waited: in Kafka, in the worker, and from end to end."""
+
+    priority: Priority
+    kafka: HistogramSnapshot
+    queue: HistogramSnapshot
+    total: HistogramSnapshot
+
+
+class InferenceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the answers of one node took, those that became verdicts."""
+
+    node: str
+    tier: str
+    took: HistogramSnapshot
+
+
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One worker."""
 
     worker: str
     pid: int
     ready: bool
+    waits_for: str = ""
+    """Where it is not ready: why, as one sentence."""
     stages: tuple[StageStatus, ...] = ()
     lanes: tuple[LaneStatus, ...] = ()
     nodes: tuple[NodeStatus, ...] = ()
@@ -86,3 +124,95 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Verdicts by `decided_by`."""
     dead_letters: int = 0
     last_error: str = ""
+    verdicts: tuple[VerdictCount, ...] = ()
+    dead_letters_by_stage: dict[str, int] = msgspec.field(default_factory=dict)
+    dead_letters_by_code: dict[str, int] = msgspec.field(default_factory=dict)
+    errors: int = 0
+    waits: tuple[WaitStatus, ...] = ()
+    inference: tuple[InferenceStatus, ...] = ()
+
+
+class Tally:
+    """Counts what a worker did. The stages tell it of each verdict, dead letter and error."""
+
+    def __init__(self) -> None:
+        self._verdicts: Counter[tuple[Priority, Action, DecidedBy]] = Counter()
+        self._waits = {priority: (Histogram(), Histogram(), Histogram()) for priority in PRIORITIES}
+        self._inference: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self._by_stage: Counter[str] = Counter()
+        self._by_code: Counter[str] = Counter()
+        self.errors = 0
+        self.last_error = ""
+
+    def __repr__(self) -> str:
+        verdicts = self._verdicts.total()
+        return f"<Tally {verdicts} verdicts, {self.dead_letters} dead letters, {self.errors} errors>"
+
+    def verdict(self, verdict: Verdict) -> None:
+        """A verdict left."""
+        self._verdicts[verdict.priority, verdict.action, verdict.decided_by] += 1
+        kafka, queue, whole = self._waits[verdict.priority]
+        timing = verdict.timing
+        kafka.observe(timing.kafka_ms)
+        queue.observe(timing.queue_ms)
+        whole.observe(timing.total_ms)
+        if verdict.model is not None:
+            self._of_node(verdict.model.node, verdict.model.tier).observe(timing.inference_ms)
+
+    def dead_letter(self, stage: str, code: str) -> None:
+        """An event could not be judged."""
+        self._by_stage[stage] += 1
+        self._by_code[code if code in self._by_code or len(self._by_code) < _SERIES_MAX else _OTHERS] += 1
+
+    def error(self, sentence: str) -> None:
+        """Something went wrong. The sentence is shown to operators: it quotes no content."""
+        self.errors += 1
+        self.last_error = sentence[:_SENTENCE_CHARS_MAX]
+
+    @property
+    def decided(self) -> dict[str, int]:
+        """Verdicts by who decided."""
+        decided: Counter[str] = Counter()
+        for (_, _, decided_by), count in self._verdicts.items():
+            decided[decided_by] += count
+        return dict(decided)
+
+    @property
+    def dead_letters(self) -> int:
+        """All dead letters."""
+        return self._by_stage.total()
+
+    def onto(self, status: WorkerStatus) -> WorkerStatus:
+        """The status with all that was counted filled in."""
+        return msgspec.structs.replace(
+            status,
+            decided=self.decided,
+            dead_letters=self.dead_letters,
+            last_error=self.last_error,
+            verdicts=tuple(
+                VerdictCount(priority=priority, action=action, decided_by=decided_by, count=count)
+                for (priority, action, decided_by), count in sorted(self._verdicts.items())
+            ),
+            dead_letters_by_stage=dict(self._by_stage),
+            dead_letters_by_code=dict(self._by_code),
+            errors=self.errors,
+            waits=tuple(
+                WaitStatus(
+                    priority=priority,
+                    kafka=kafka.snapshot(),
+                    queue=queue.snapshot(),
+                    total=whole.snapshot(),
+                )
+                for priority, (kafka, queue, whole) in self._waits.items()
+            ),
+            inference=tuple(
+                InferenceStatus(node=node, tier=tier, took=took.snapshot())
+                for (node, tier), took in sorted(self._inference.items())
+            ),
+        )
+
+    def _of_node(self, node: str, tier: str) -> Histogram:
+        key = (node, tier)
+        if key not in self._inference and len(self._inference) >= _SERIES_MAX:
+            key = (_OTHERS, _OTHERS)
+        return self._inference[key]

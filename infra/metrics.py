@@ -1,0 +1,193 @@
+"""A worker's figures in Prometheus's text format, made from its `WorkerStatus` at the moment of a scrape.
+
+Names begin with `penstock_`; labels are `stage`, `priority`, `node`, `tier`, `action`, `decided_by` and no
+other: no topic, partition, tenant, author or id, so that the number of series does not grow with the
+traffic.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from schemas.event import PRIORITIES
+from streams.core.histogram import BOUNDS_MS, HistogramSnapshot
+from streams.observing import PartitionStatus, StageStatus, WorkerStatus
+
+_MS_PER_S = 1_000.0
+_BOUNDS_S = tuple(f"{bound_ms / _MS_PER_S:g}" for bound_ms in BOUNDS_MS)
+
+
+def exposition(status: WorkerStatus) -> bytes:
+    """What `/metrics` answers."""
+    # A registry of its own: the global one is filled by whoever is imported, and belongs to nobody.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(status))
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    """One scrape."""
+
+    def __init__(self, status: WorkerStatus) -> None:
+        self._status = status
+
+    def describe(self) -> Iterable[Metric]:
+        """Registering asks nothing of us."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures, in the order of the flow."""
+        yield from _worker(self._status)
+        yield from _stages(self._status)
+        yield from _waiting(self._status)
+        yield from _lanes(self._status)
+        yield from _nodes(self._status)
+        yield from _outcomes(self._status)
+        yield from _durations(self._status)
+
+
+def _worker(status: WorkerStatus) -> Iterator[Metric]:
+    yield _gauge("ready", "Whether the worker is ready.", float(status.ready))
+    yield _gauge("enforce", "Whether blocks are enforced (0: each becomes review).", float(status.enforce))
+    paused = GaugeMetricFamily("penstock_paused", "Whether a priority is paused.", labels=["priority"])
+    for priority in PRIORITIES:
+        paused.add_metric([priority], float(priority in status.paused))
+    yield paused
+
+
+def _stages(status: WorkerStatus) -> Iterator[Metric]:
+    counters: tuple[tuple[str, str, Callable[[StageStatus], float]], ...] = (
+        ("settled", "Records settled: their outcome is confirmed by Kafka.", lambda stage: stage.settled),
+        ("commits", "Watermarks committed.", lambda stage: stage.commits),
+        ("commit_failures", "Commits that failed.", lambda stage: stage.commit_failures),
+        ("rebalances", "Rebalances of the stage's group.", lambda stage: stage.rebalances),
+        (
+            "rebalance_seconds",
+            "Time spent in rebalances.",
+            lambda stage: stage.rebalance_ms / _MS_PER_S,
+        ),
+    )
+    for name, text, value in counters:
+        family = CounterMetricFamily(f"penstock_{name}", text, labels=["stage"])
+        for stage in status.stages:
+            family.add_metric([stage.stage], value(stage))
+        yield family
+
+
+def _waiting(status: WorkerStatus) -> Iterator[Metric]:
+    """What is known of each partition, by stage and priority: a partition is no label."""
+    groups: defaultdict[tuple[str, str], list[PartitionStatus]] = defaultdict(list)
+    for stage in status.stages:
+        for partition in stage.partitions:
+            groups[stage.stage, _priority_of(partition.topic)].append(partition)
+    gauges: tuple[tuple[str, str, Callable[[list[PartitionStatus]], float]], ...] = (
+        ("partitions", "Partitions owned.", len),
+        ("partitions_held", "Partitions held back at a bound.", lambda owned: sum(p.held for p in owned)),
+        ("lag_records", "Records not yet fetched.", lambda owned: sum(p.lag for p in owned)),
+        (
+            "unsettled_records",
+            "Records fetched and not yet settled.",
+            lambda owned: sum(p.unsettled for p in owned),
+        ),
+        (
+            "watermark_age_seconds",
+            "Age of the oldest unsettled record.",
+            lambda owned: max(p.oldest_ms for p in owned) / _MS_PER_S,
+        ),
+    )
+    for name, text, value in gauges:
+        family = GaugeMetricFamily(f"penstock_{name}", text, labels=["stage", "priority"])
+        for (stage_name, priority), owned in groups.items():
+            family.add_metric([stage_name, priority], value(owned))
+        yield family
+
+
+def _lanes(status: WorkerStatus) -> Iterator[Metric]:
+    items = GaugeMetricFamily("penstock_queue_items", "Events that wait for a node.", labels=["priority"])
+    oldest = GaugeMetricFamily(
+        "penstock_queue_oldest_seconds", "How long the first of them has waited.", labels=["priority"]
+    )
+    in_flight = GaugeMetricFamily("penstock_lane_inflight", "Events at a node.", labels=["priority"])
+    for lane in status.lanes:
+        items.add_metric([lane.priority], lane.waiting)
+        oldest.add_metric([lane.priority], lane.oldest_ms / _MS_PER_S)
+        in_flight.add_metric([lane.priority], lane.in_flight)
+    yield from (items, oldest, in_flight)
+
+
+def _nodes(status: WorkerStatus) -> Iterator[Metric]:
+    in_flight = GaugeMetricFamily("penstock_node_inflight", "Requests at the node.", labels=["node"])
+    limit = GaugeMetricFamily("penstock_node_limit", "Most requests at a time.", labels=["node"])
+    up = GaugeMetricFamily("penstock_node_up", "Whether the node is asked.", labels=["node"])
+    answered = CounterMetricFamily("penstock_node_answered", "Answers of the node.", labels=["node"])
+    for node in status.nodes:
+        in_flight.add_metric([node.name], node.in_flight)
+        limit.add_metric([node.name], node.slots)
+        up.add_metric([node.name], float(node.state == "up"))
+        answered.add_metric([node.name], node.answered)
+    yield from (in_flight, limit, up, answered)
+
+
+def _outcomes(status: WorkerStatus) -> Iterator[Metric]:
+    verdicts = CounterMetricFamily(
+        "penstock_verdicts", "Verdicts.", labels=["priority", "action", "decided_by"]
+    )
+    for sort in status.verdicts:
+        verdicts.add_metric([sort.priority, sort.action, sort.decided_by], sort.count)
+    yield verdicts
+    dead_letters = CounterMetricFamily("penstock_dead_letters", "Dead letters.", labels=["stage"])
+    for stage, count in sorted(status.dead_letters_by_stage.items()):
+        dead_letters.add_metric([stage], count)
+    yield dead_letters
+    yield CounterMetricFamily(
+        "penstock_errors", "Things that went wrong; /status has the last.", value=status.errors
+    )
+
+
+def _durations(status: WorkerStatus) -> Iterator[Metric]:
+    wait = HistogramMetricFamily(
+        "penstock_wait_seconds",
+        "How long events waited: stage `kafka` before the worker, `queue` in it.",
+        labels=["stage", "priority"],
+    )
+    whole = HistogramMetricFamily(
+        "penstock_e2e_seconds", "From Kafka's timestamp of the event to its verdict.", labels=["priority"]
+    )
+    for waits in status.waits:
+        _add(wait, ["kafka", waits.priority], waits.kafka)
+        _add(wait, ["queue", waits.priority], waits.queue)
+        _add(whole, [waits.priority], waits.total)
+    inference = HistogramMetricFamily(
+        "penstock_inference_seconds", "How long answers took that became verdicts.", labels=["node", "tier"]
+    )
+    for of_node in status.inference:
+        _add(inference, [of_node.node, of_node.tier], of_node.took)
+    yield from (wait, whole, inference)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], seen: HistogramSnapshot) -> None:
+    buckets = zip((*_BOUNDS_S, "+Inf"), seen.cumulative(), strict=True)
+    family.add_metric(
+        labels, [(bound, float(count)) for bound, count in buckets], sum_value=seen.sum_ms / _MS_PER_S
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"penstock_{name}", text, value=value)
+
+
+def _priority_of(topic: str) -> str:
+    """The last part of `content.*` and `pending.*`; other topics have none."""
+    last = topic.rpartition(".")[2]
+    return last if last in PRIORITIES else "none"
