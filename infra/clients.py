@@ -1,0 +1,238 @@
+"""Small Kafka clients for commands: one that writes a few records, one that reads a topic without a group.
+
+Both are librdkafka's, made from `infra.kafka`'s options. The reader assigns partitions itself and commits
+nothing: a command that looks at a topic must leave no trace in the cluster. Kafka's errors end here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from infra.errors import ExitCode, Failure
+from infra.kafka import (
+    REACH_WITHIN_S,
+    await_broker,
+    bootstrap_of,
+    consumer_options,
+    producer_options,
+    unreachable,
+)
+from schemas.settings import Settings
+from streams.core.partitioning import partition_of
+from streams.ports import Headers
+
+# librdkafka wants a group's name even from a reader that never joins one.
+_NO_GROUP = "penstock-command"
+_ANSWER_WITHIN_S = 10.0
+_POLL_S = 0.2
+_BATCH_MAX = 500
+
+
+class Found(NamedTuple):
+    """One record, as a reader finds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Cluster(NamedTuple):
+    """A broker that answered."""
+
+    bootstrap: str
+    partitions: Mapping[str, int]
+    """Of each topic that exists."""
+    brokers: int
+
+
+def reach(settings: Settings, *, within_s: float = REACH_WITHIN_S) -> Cluster:
+    """The cluster of these settings, once it answers."""
+    bootstrap = bootstrap_of(settings)
+    seen = await_broker(settings.kafka, bootstrap, within_s=within_s)
+    partitions = {name: len(topic.partitions) for name, topic in seen.topics.items()}
+    return Cluster(bootstrap, partitions, len(seen.brokers))
+
+
+def partitions_of(cluster: Cluster, topic: str) -> int:
+    """How many partitions a topic has that must be there."""
+    count = cluster.partitions.get(topic, 0)
+    if not count:
+        raise Failure(
+            f"The topic {topic} does not exist at {cluster.bootstrap}: make the topics with "
+            "`penstock topics create`.",
+            exit_code=ExitCode.TOPICS,
+        )
+    return count
+
+
+class Writer:
+    """Writes records, each to the partition that murmur2 gives its key, and waits until Kafka has them."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        # What a person waits for is told within the time of a request, not within the two minutes for which a
+        # worker would try.
+        options = producer_options(settings.kafka, cluster.bootstrap) | {
+            "delivery.timeout.ms": int(_ANSWER_WITHIN_S * 1_000),
+            "request.timeout.ms": int(_ANSWER_WITHIN_S * 1_000) // 2,
+        }
+        self._producer = Producer(options)
+        self._cluster = cluster
+        self._refused: KafkaError | None = None
+
+    def write(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
+        """Hand one record over; waits where the local queue is full."""
+        partition = partition_of(key, partitions_of(self._cluster, topic))
+        while True:
+            try:
+                self._producer.produce(
+                    topic,
+                    value=value,
+                    key=key,
+                    partition=partition,
+                    headers=[*headers],
+                    on_delivery=self._on_delivery,
+                )
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(_POLL_S)
+            except KafkaException as error:
+                raise _refused(topic, error.args[0]) from None
+
+    def flush(self) -> None:
+        """Wait until everything is confirmed; a `Failure` if something is not."""
+        left = self._producer.flush(_ANSWER_WITHIN_S + 1)
+        if self._refused is not None:
+            raise _refused("the topic", self._refused)
+        if left:
+            raise unreachable(self._cluster.bootstrap, _ANSWER_WITHIN_S)
+
+    def __len__(self) -> int:
+        return len(self._producer)
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._refused is None:
+            self._refused = error
+
+
+class Reader:
+    """Reads topics from a chosen place, all partitions, without a group."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._consumer = Consumer(
+            consumer_options(settings.kafka, cluster.bootstrap, _NO_GROUP) | {"enable.partition.eof": False}
+        )
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def start_at_end(self, topics: Sequence[str]) -> None:
+        """What is written from now on; the place is fixed on return: a record written next is seen."""
+        self._assign(
+            [TopicPartition(topic, partition, high) for topic, partition, _, high in self._bounds(topics)]
+        )
+
+    def start_at_beginning(self, topics: Sequence[str]) -> None:
+        """Everything that is there."""
+        self._assign(
+            [
+                TopicPartition(topic, partition, OFFSET_BEGINNING)
+                for topic, partition, _, _ in self._bounds(topics)
+            ]
+        )
+
+    def start_before_end(self, topics: Sequence[str], records: int) -> None:
+        """The last so many records of each partition: enough for the last so many of all."""
+        self._assign(
+            [
+                TopicPartition(topic, partition, max(low, high - records))
+                for topic, partition, low, high in self._bounds(topics)
+            ]
+        )
+
+    def ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """The offset after the last record of each partition that has any."""
+        return {
+            (topic, partition): high for topic, partition, low, high in self._bounds(topics) if high > low
+        }
+
+    def read(self, *, within_s: float = _POLL_S) -> Iterator[Found]:
+        """What has come; returns after a moment if nothing has."""
+        try:
+            messages = self._consumer.consume(_BATCH_MAX, within_s)
+        except KafkaException as error:
+            raise _unreadable(error.args[0]) from None
+        for message in messages:
+            problem = message.error()
+            if problem is None:
+                yield _found(message)
+            elif problem.fatal() or problem.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                raise _unreadable(problem)
+            # Anything else mends itself: a broker that is away, a leader that moves.
+
+    def _bounds(self, topics: Sequence[str]) -> Iterator[tuple[str, int, int, int]]:
+        for topic in topics:
+            for partition in range(partitions_of(self._cluster, topic)):
+                try:
+                    low, high = self._consumer.get_watermark_offsets(
+                        TopicPartition(topic, partition), timeout=_ANSWER_WITHIN_S
+                    )
+                except KafkaException:
+                    raise unreachable(self._cluster.bootstrap, _ANSWER_WITHIN_S) from None
+                yield topic, partition, low, high
+
+    def _assign(self, partitions: list[TopicPartition]) -> None:
+        self._consumer.assign(partitions)
+
+
+def _found(message: Message) -> Found:
+    return Found(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+    )
+
+
+def _refused(topic: str, error: KafkaError) -> Failure:
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return Failure(
+            f"The record is larger than {topic} takes: shorten the text; a post of more than 64 KiB is not "
+            "judged anyhow.",
+            exit_code=ExitCode.USAGE,
+        )
+    if error.fatal():
+        return Failure(f"Kafka refused to go on: {error.str()}.", exit_code=ExitCode.PRODUCER_FATAL)
+    return Failure(
+        f"Kafka did not take the record for {topic} ({error.str()}): see `penstock doctor`.",
+        exit_code=ExitCode.KAFKA_UNREACHABLE,
+    )
+
+
+def _unreadable(error: KafkaError) -> Failure:
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  The public name of a code begins so.
+        return Failure(
+            "Kafka has deleted the records that were to be read next: start again, from what is there.",
+            exit_code=ExitCode.POSITION_LOST,
+        )
+    return Failure(
+        f"Kafka cannot be read ({error.str()}): see `penstock doctor`.", exit_code=ExitCode.KAFKA_UNREACHABLE
+    )

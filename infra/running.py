@@ -1,0 +1,82 @@
+"""Who runs for a data directory, and what they say of themselves: `run/<name>.json`, then HTTP on loopback.
+
+Each worker and the reference node write such a file when they listen and take it back when they stop; one
+that was killed leaves its file behind, so a name counts only if its process is there.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from infra.supervise.processes import started_at
+from streams.observing import WorkerStatus
+
+# A worker answers from memory; the bound is for one that was stopped in the middle (SIGSTOP, swap).
+_ANSWER_WITHIN_S = 2.0
+_BODY_BYTES_MAX = 16 << 20
+
+NODE = "node"
+_NOT_PROCESSES = {"children"}
+
+_decode_status = msgspec.json.Decoder(WorkerStatus).decode
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a process of this data directory listens."""
+
+    pid: int
+    url: str
+
+
+_decode_address = msgspec.json.Decoder(Address).decode
+
+
+def address_of(data_dir: Path, name: str) -> Address | None:
+    """The address of one process, if it runs."""
+    try:
+        address = _decode_address((data_dir / "run" / f"{name}.json").read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return address if started_at(address.pid) else None
+
+
+def worker_addresses(data_dir: Path) -> Iterator[tuple[str, Address]]:
+    """All workers that run, by name."""
+    for file in sorted((data_dir / "run").glob("*.json")):
+        if file.stem != NODE and file.stem not in _NOT_PROCESSES:
+            address = address_of(data_dir, file.stem)
+            if address is not None:
+                yield file.stem, address
+
+
+def worker_statuses(data_dir: Path) -> dict[str, WorkerStatus | None]:
+    """What each running worker says of itself; None for one that does not answer."""
+    return {name: _status_at(address.url) for name, address in worker_addresses(data_dir)}
+
+
+def ask(url: str, *, within_s: float = _ANSWER_WITHIN_S) -> tuple[int, bytes]:
+    """GET an address on this machine, by no proxy: (status, body); (0, b"") where nobody answers."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
+    try:
+        connection.request("GET", parts.path or "/")
+        response = connection.getresponse()
+        return response.status, response.read(_BODY_BYTES_MAX)
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def _status_at(url: str) -> WorkerStatus | None:
+    code, body = ask(f"{url}/status")
+    try:
+        return _decode_status(body) if code == http.client.OK else None
+    except msgspec.MsgspecError:
+        # Another release, or not a worker at all.
+        return None

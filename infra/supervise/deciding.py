@@ -1,0 +1,93 @@
+"""What to do about a child that died: start it again, and after what pause, or give up. Without I/O."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.errors import ExitCode
+from schemas.settings import SuperviseSettings
+
+# The first restart comes soon: most deaths are alone. Five of them wait 0.2 + 0.4 + 0.8 + 1.6 + 3.2 = 6.2 s
+# together, so that a child that dies at once is given up well within its window of 60 s.
+_DELAY_MS_FIRST = 200.0
+_DELAY_MS_MAX = 5_000.0
+
+# What no restart mends: somebody has to change something first.
+_MISTAKES = {
+    ExitCode.USAGE,
+    ExitCode.TOPICS,
+    ExitCode.POLICY,
+    ExitCode.POSITION_LOST,
+    ExitCode.UNKNOWN_VERSION,
+}
+# A mistake at the first start; later it may be the trace that a killed predecessor has left for a moment.
+_MISTAKES_AT_FIRST = {ExitCode.EMBEDDED_KAFKA, ExitCode.TAKEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One end of a child."""
+
+    at_ms: float
+    status: int
+    """The exit code; negative: the signal."""
+    was_ever_ready: bool
+    last_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start the child again after a pause."""
+
+    delay_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Stop everything, and say why."""
+
+    reason: str
+    exit_code: ExitCode
+
+
+def restart_or_give_up(
+    history: Sequence[Death], now_ms: float, settings: SuperviseSettings
+) -> Restart | GiveUp:
+    """Decide about the last death of a child's history.
+
+    1. It says itself that somebody made a mistake: give up with its own sentence and code.
+    2. It died more often within the window than it may be restarted: give up.
+    3. Else restart, after a pause that doubles with each death in the window.
+    """
+    last = history[-1]
+    if last.status in _MISTAKES or (last.status in _MISTAKES_AT_FIRST and not last.was_ever_ready):
+        return GiveUp(_sentence_of(last), ExitCode(last.status))
+    window_ms = settings.restart_window_s * 1_000
+    deaths = sum(now_ms - death.at_ms < window_ms for death in history)
+    if deaths > settings.restarts_max:
+        return GiveUp(
+            f"it died {deaths} times within {settings.restart_window_s} s, at last by {how(last.status)}"
+            + (f" ({last.last_line})" if last.last_line else ""),
+            ExitCode.CHILD_KEPT_DYING,
+        )
+    return Restart(min(_DELAY_MS_FIRST * 2 ** (deaths - 1), _DELAY_MS_MAX))
+
+
+def how(status: int) -> str:
+    """How a process ended, in words: a signal by its name, one of our codes by its meaning."""
+    if status >= 0:
+        known = status in ExitCode.__members__.values() and status != ExitCode.OK
+        meaning = f", {ExitCode(status).name.lower().replace('_', ' ')}" if known else ""
+        return f"exit code {status}{meaning}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"{name} (perhaps the system was out of memory)" if name == "SIGKILL" else name
+
+
+def _sentence_of(death: Death) -> str:
+    sentence = death.last_line.removeprefix("penstock: ")
+    return sentence or f"it ended with {how(death.status)}"

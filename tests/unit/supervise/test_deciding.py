@@ -1,0 +1,93 @@
+"""What is done about a child that died."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.errors import ExitCode
+from infra.supervise.deciding import Death, GiveUp, Restart, how, restart_or_give_up
+from schemas.settings import SuperviseSettings
+
+SETTINGS = SuperviseSettings()
+
+
+def _death(at_s: float = 0, status: int = -9, *, was_ever_ready: bool = True, last_line: str = "") -> Death:
+    return Death(at_s * 1_000, status, was_ever_ready, last_line)
+
+
+def test_a_first_death_is_followed_by_a_restart_after_a_short_pause() -> None:
+    assert restart_or_give_up([_death()], 0, SETTINGS) == Restart(200)
+
+
+def test_the_pause_doubles_with_each_death_in_the_window_up_to_a_bound() -> None:
+    settings = SuperviseSettings(restarts_max=8)
+    deaths = [_death(at_s) for at_s in range(8)]
+    decided = [restart_or_give_up(deaths[: n + 1], n * 1_000, settings) for n in range(8)]
+    assert decided == [Restart(ms) for ms in (200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000)]
+
+
+def test_the_sixth_death_within_a_minute_is_the_last() -> None:
+    deaths = [_death(at_s, last_line="out of ideas") for at_s in range(6)]
+    assert isinstance(restart_or_give_up(deaths[:5], 4_000, SETTINGS), Restart)
+    decided = restart_or_give_up(deaths, 5_000, SETTINGS)
+    assert isinstance(decided, GiveUp)
+    assert decided.exit_code == ExitCode.CHILD_KEPT_DYING
+    assert decided.reason.startswith("it died 6 times within 60 s, at last by SIGKILL")
+    assert "out of ideas" in decided.reason
+
+
+def test_deaths_before_the_window_are_forgotten() -> None:
+    deaths = [_death(at_s) for at_s in (0, 1, 2, 3, 4, 100)]
+    assert restart_or_give_up(deaths, 100_000, SETTINGS) == Restart(200)
+
+
+@pytest.mark.parametrize("code", [ExitCode.USAGE, ExitCode.POLICY, ExitCode.TOPICS, ExitCode.POSITION_LOST])
+def test_a_mistake_is_not_tried_again_and_is_told_in_the_childs_own_words(code: ExitCode) -> None:
+    death = _death(status=code, last_line="penstock: No such policy: push one.")
+    assert restart_or_give_up([death], 0, SETTINGS) == GiveUp("No such policy: push one.", code)
+
+
+def test_a_taken_port_is_a_mistake_at_the_first_start_only() -> None:
+    first = _death(status=ExitCode.TAKEN, was_ever_ready=False)
+    assert isinstance(restart_or_give_up([first], 0, SETTINGS), GiveUp)
+    later = _death(status=ExitCode.TAKEN, was_ever_ready=True)
+    assert isinstance(restart_or_give_up([later], 0, SETTINGS), Restart)
+
+
+@given(
+    st.lists(st.floats(0, 300), min_size=1, max_size=30).map(sorted),
+    st.integers(0, 10),
+    st.integers(1, 120),
+)
+def test_a_child_is_never_restarted_more_often_than_allowed_in_any_window(
+    deaths_at_s: list[float], restarts_max: int, window_s: int
+) -> None:
+    settings = SuperviseSettings(restarts_max=restarts_max, restart_window_s=window_s)
+    restarted_at_s = []
+    for count, at_s in enumerate(deaths_at_s, 1):
+        history = [_death(earlier) for earlier in deaths_at_s[:count]]
+        if isinstance(restart_or_give_up(history, at_s * 1_000, settings), GiveUp):
+            break
+        restarted_at_s.append(at_s)
+    for end_s in restarted_at_s:
+        assert sum(end_s - window_s < at_s <= end_s for at_s in restarted_at_s) <= restarts_max
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, "exit code 0"),
+        (3, "exit code 3, kafka unreachable"),
+        (77, "exit code 77"),
+        (-signal.SIGTERM, "SIGTERM"),
+        (-signal.SIGKILL, "SIGKILL (perhaps the system was out of memory)"),
+        (-64, "SIGRTMAX"),
+        (-99, "signal 99"),
+    ],
+)
+def test_an_end_is_told_in_words(status: int, words: str) -> None:
+    assert how(status) == words
