@@ -20,7 +20,7 @@ from schemas.pending import Pending
 from schemas.verdict import ModelRef, Verdict
 from schemas.wire import decode_pending
 from streams import spans
-from streams.app import batches
+from streams.app import each_batch
 from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
@@ -221,5 +221,4 @@ def register(app: faust.App, stage: Judge) -> None:
 
     @app.agent(app.topic(*topics), name="judge")  # type: ignore[untyped-decorator]
     async def judge_agent(stream: faust.StreamT[Batch]) -> None:
-        async for batch in batches(stream):
-            await stage.handle(batch)
+        await each_batch(stream, stage.handle, stage.stop_worker)

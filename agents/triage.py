@@ -20,7 +20,7 @@ from schemas.pending import Pending
 from schemas.settings import LimitSettings
 from schemas.wire import check_text, event_decoder
 from streams import spans
-from streams.app import batches
+from streams.app import each_batch
 from streams.core.digest import content_digest
 from streams.core.judging import Case, moment, rule_verdict, timing
 from streams.core.orders import Orders
@@ -55,6 +55,7 @@ class Triage:
     dead_letters: DeadLetters
     tally: Tally
     tracer: Tracer
+    stop_worker: Callable[[Exception], None]
 
     async def handle(self, batch: Batch) -> None:
         """Decide on all records of a batch, publish, and leave the settling to the confirmation."""
@@ -142,5 +143,4 @@ def register(app: faust.App, stage: Triage) -> None:
 
     @app.agent(app.topic(*topics), name="triage")  # type: ignore[untyped-decorator]
     async def triage_agent(stream: faust.StreamT[Batch]) -> None:
-        async for batch in batches(stream):
-            await stage.handle(batch)
+        await each_batch(stream, stage.handle, stage.stop_worker)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import faust
@@ -30,8 +30,6 @@ def stage_app(
         topic_disable_leader=True,
         consumer_group_instance_id=instance,
         broker_commit_interval=commit_interval_ms / 1_000,
-        broker_session_timeout=options.session_timeout_ms / 1_000,
-        broker_rebalance_timeout=options.rebalance_timeout_ms / 1_000,
         stream_buffer_maxsize=_BATCHES_QUEUED_MAX,
         stream_wait_empty=True,
     )
@@ -39,8 +37,21 @@ def stage_app(
     return app
 
 
-async def batches(stream: faust.StreamT[Batch]) -> AsyncIterator[Batch]:
-    """The batches of an agent's stream that are still ours when their turn comes."""
+async def each_batch(
+    stream: faust.StreamT[Batch],
+    handle: Callable[[Batch], Awaitable[None]],
+    stop_worker: Callable[[Exception], None],
+) -> None:
+    """Hand an agent's batches to its stage, as long as they are ours.
+
+    Stages turn what goes wrong with a record into a dead letter, so what they raise is a bug of the stage itself.
+    Faust would restart the agent and forget the batch, and its partition would never move again: the worker stops
+    instead, and whoever starts next gets the batch anew.
+    """
     async for batch in stream.noack():
         if batch.take():
-            yield batch
+            try:
+                await handle(batch)
+            except Exception as bug:  # noqa: BLE001 - nothing that a stage raises may be forgotten
+                stop_worker(bug)
+                return

@@ -51,14 +51,9 @@ class TransportOptions:
 
     partitions: Partitions
     consumer_options: Mapping[str, Any]
-    """aiokafka's keyword arguments for the connection: servers, security, client id, timeouts."""
+    """aiokafka's keyword arguments: servers, security, timeouts, bounds of a fetch."""
     batch_records_max: int
     drain_timeout_ms: int
-    fetch_wait_ms: int
-    fetch_bytes_max: int
-    session_timeout_ms: int
-    heartbeat_interval_ms: int
-    rebalance_timeout_ms: int
 
 
 class BatchTopic(Topic):
@@ -94,15 +89,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[RangePartitionAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
-            max_partition_fetch_bytes=options.fetch_bytes_max,
-            fetch_max_wait_ms=options.fetch_wait_ms,
-            session_timeout_ms=options.session_timeout_ms,
-            heartbeat_interval_ms=options.heartbeat_interval_ms,
-            rebalance_timeout_ms=options.rebalance_timeout_ms,
         )
 
     async def _fetch_records(

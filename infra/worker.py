@@ -1,0 +1,358 @@
+"""The composition root: makes one worker out of settings, runs it, and stops it within one deadline.
+
+The only place that knows every part. A worker runs one stage or both, each a Faust app of its own in one event loop,
+with one publisher, one set of nodes, and one picture of policy and orders between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import faust
+
+from agents import judge, triage
+from infra.errors import ExitCode, Failure
+from infra.http import WorkerHttp
+from infra.kafka import aiokafka_group_options, aiokafka_options, await_broker, bootstrap_of, producer_options
+from infra.nodes.client import HttpNode
+from infra.running import NODE, address_of, tell, untell
+from infra.settings import Loaded, Reloader
+from infra.telemetry import open_tracer
+from infra.topics import check
+from schemas.dead_letter import Stage
+from schemas.errors import UnknownVersion, WireError
+from schemas.event import Priority
+from schemas.settings import NodeSettings, Settings
+from schemas.wire import decode_control
+from streams.app import stage_app
+from streams.broadcast import Broadcast
+from streams.clock import SystemClock
+from streams.core.orders import Orders
+from streams.core.policies import PolicyBook
+from streams.core.pressure import Bounds
+from streams.dead_lettering import DeadLetters
+from streams.dispatch import Dispatch
+from streams.observing import PolicyStatus, Tally, WorkerStatus
+from streams.partitions import Partitions
+from streams.ports import Record
+from streams.publishing import KafkaPublisher
+from streams.settling import Settling
+from streams.topics import Topics
+from streams.transport import PositionLost, TransportOptions
+
+STAGES: tuple[Stage, ...] = ("triage", "judge")
+# What a stop gives to the last records under way, once the stages have drained and committed.
+_FLUSH_S = 2.0
+_TRACES_S = 1.0
+# The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop alone.
+_GC_THRESHOLDS = (20_000, 20, 50)
+
+log = logging.getLogger("penstock.worker")
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, loaded: Loaded, name: str, stages: Sequence[Stage]) -> None:
+        settings = loaded.settings
+        self.settings = settings
+        self.name = name
+        self.stages = tuple(stages)
+        self.orders = Orders()
+        self.topics = Topics.of(settings.topics)
+        self.clock = SystemClock()
+        self.tally = Tally()
+        self.policies = PolicyBook()
+        self.partitions: dict[Stage, Partitions] = {}
+        self._apps: list[faust.App] = []
+        self._reloader = Reloader(loaded, self._take_up, report=log.info)
+        self._stopping = asyncio.Event()
+        self._code = ExitCode.OK
+        self._bootstrap = bootstrap_of(settings)
+        self._tracer = open_tracer(settings.telemetry, instance=name)
+        self._publisher = KafkaPublisher(
+            producer_options(settings.kafka, self._bootstrap), on_fatal=self._producer_died
+        )
+        self._dispatch = Dispatch(_nodes(settings, self.clock), lambda: self.settings.judge, self.clock)
+        self._http = WorkerHttp(settings.http.host, settings.http.port, self.status)
+        connection = aiokafka_options(settings.kafka, self._bootstrap)
+        self._broadcasts = (
+            Broadcast(self.topics.policy, self._policy_record, connection),
+            Broadcast(self.topics.control, self._control_record, connection),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name} | {', '.join(map(repr, self.partitions.values()))} | {self._dispatch!r}>"
+
+    # -- life -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> ExitCode:
+        """Work until a signal, or until something happens after which the worker may not go on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
+        gc.set_threshold(*_GC_THRESHOLDS)
+        reloading = loop.create_task(self._reloader.run())
+        try:
+            await self._until_stopping(self._start())
+            await self._stopping.wait()
+        finally:
+            reloading.cancel()
+            await self._stop()
+        return self._code
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(await_broker, self.settings.kafka, self._bootstrap)
+        await asyncio.to_thread(check, self.settings, self._bootstrap)
+        url = await self._http.start()
+        tell(self._told_at, url)
+        for broadcast in self._broadcasts:
+            await broadcast.start()
+        if self.policies.active(self.settings.policy) is None:
+            raise Failure(
+                f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: publish one with "
+                "`penstock policy push FILE`.",
+                exit_code=ExitCode.POLICY,
+            )
+        gc.freeze()
+        await self._dispatch.start()
+        for stage in self.stages:
+            await self._start_stage(stage)
+
+    async def _start_stage(self, stage: Stage) -> None:
+        app = self._app(stage)
+        self._apps.append(app)
+        await app.start()
+        app.add_future(self._watch(app))
+
+    async def _watch(self, app: faust.App) -> None:
+        """A stage that crashes takes the worker with it: whoever starts it again finds the committed offsets."""
+        await app.wait()
+        if app.crash_reason is not None:
+            self.stop(app.crash_reason)
+
+    async def _until_stopping(self, starting: object) -> None:
+        """Start, unless told to stop before that is done."""
+        task = asyncio.ensure_future(starting)  # type: ignore[call-overload]
+        stop = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        elif (trouble := task.exception()) is not None:
+            raise trouble
+
+    async def _stop(self) -> None:
+        """Drain and commit, then give back everything, the last made first."""
+        untell(self._told_at)
+        await asyncio.gather(*(app.stop() for app in self._apps), return_exceptions=True)
+        await self._dispatch.stop()
+        if left := await self._publisher.close(_FLUSH_S):
+            log.warning("%d records were not confirmed; what they came from will be delivered again", left)
+        for broadcast in self._broadcasts:
+            await broadcast.stop()
+        await self._http.stop()
+        await asyncio.to_thread(self._tracer.close, _TRACES_S)
+
+    def stop(self, reason: BaseException) -> None:
+        """Stop because the worker may not go on; the first reason stands."""
+        code = _code_of(reason)
+        if self._code == ExitCode.OK:
+            self._code = code
+            log.error("stopping with code %d (%s): %s", code, code.name.lower(), _told(reason))
+            self.tally.error(_told(reason))
+        self._stopping.set()
+
+    def _producer_died(self, reason: str) -> None:
+        self.stop(Failure(f"Kafka refuses our producer for good: {reason}", exit_code=ExitCode.PRODUCER_FATAL))
+
+    # -- parts ----------------------------------------------------------------------------------------------
+
+    def _app(self, stage: Stage) -> faust.App:
+        """One stage: its partitions, its Faust app, its agent."""
+        engine = self.settings.engine
+        group = f"{self.topics.prefix}penstock.{stage}"
+        partitions = Partitions(
+            stage=stage,
+            group=group,
+            clock=self.clock,
+            bounds=lambda: _bounds(self.settings),
+            urgency_of=self.topics.urgency_of,
+            paused=self._paused_topics(),
+        )
+        self.partitions[stage] = partitions
+        app = stage_app(
+            group=group,
+            options=TransportOptions(
+                partitions=partitions,
+                consumer_options=aiokafka_options(self.settings.kafka, self._bootstrap)
+                | aiokafka_group_options(self.settings.kafka),
+                batch_records_max=engine.batch_records_max,
+                drain_timeout_ms=engine.drain_timeout_ms,
+            ),
+            datadir=self._data_dir / "faust" / self.name / stage,
+            instance=f"{self.name}.{stage}",
+            commit_interval_ms=engine.commit_interval_ms,
+        )
+        self._register(stage, app, partitions)
+        return app
+
+    def _register(self, stage: Stage, app: faust.App, partitions: Partitions) -> None:
+        dead_letters = DeadLetters(stage, self.topics, self.clock)
+        settling = Settling(self._publisher, dead_letters, self.tally)
+        match stage:
+            case "triage":
+                triage.register(
+                    app,
+                    triage.Triage(
+                        topics=self.topics,
+                        default_policy=self.settings.policy,
+                        policies=self.policies,
+                        limits=lambda: self.settings.limits,
+                        orders=lambda: self.orders,
+                        secret=self.settings.secret.reveal().encode(),
+                        clock=self.clock,
+                        settling=settling,
+                        dead_letters=dead_letters,
+                        tally=self.tally,
+                        tracer=self._tracer,
+                        stop_worker=self.stop,
+                    ),
+                )
+            case "judge":
+                partitions.on_drain.append(self._dispatch.begin_drain)
+                judge.register(
+                    app,
+                    judge.Judge(
+                        topics=self.topics,
+                        policies=self.policies,
+                        orders=lambda: self.orders,
+                        dispatch=self._dispatch,
+                        clock=self.clock,
+                        settling=settling,
+                        dead_letters=dead_letters,
+                        tally=self.tally,
+                        tracer=self._tracer,
+                        stop_worker=self.stop,
+                    ),
+                )
+
+    @property
+    def _data_dir(self) -> Path:
+        return Path(self.settings.data_dir)
+
+    @property
+    def _told_at(self) -> Path:
+        return self._data_dir / "run" / f"{self.name}.json"
+
+    # -- what comes in beside events ------------------------------------------------------------------------
+
+    def _policy_record(self, record: Record) -> None:
+        self._apply(self.topics.policy, lambda: self.policies.apply(record.key, record.value))
+
+    def _control_record(self, record: Record) -> None:
+        if record.value is not None:
+            self._apply(self.topics.control, lambda: self._obey(record.value))
+
+    def _apply(self, topic: str, change: object) -> None:
+        """A version that is newer than we are stops the worker; anything else that is wrong is told and passed."""
+        try:
+            change()  # type: ignore[operator]
+        except UnknownVersion as error:
+            self.stop(error)
+        except WireError as error:
+            self.tally.error(f"{topic}: {error.code}: {error.detail}")
+
+    def _obey(self, value: bytes | None) -> None:
+        self.orders = self.orders.after(decode_control(value))
+        for partitions in self.partitions.values():
+            partitions.pause(self._paused_topics())
+
+    def _paused_topics(self) -> frozenset[str]:
+        return frozenset(
+            name(priority) for priority in self.orders.paused for name in (self.topics.content, self.topics.pending)
+        )
+
+    def _take_up(self, settings: Settings, _changed: list[str]) -> None:
+        """Live settings have changed; components ask for them each time."""
+        self.settings = settings
+
+    # -- what it says of itself -----------------------------------------------------------------------------
+
+    def status(self) -> WorkerStatus:
+        """A picture of now."""
+        return WorkerStatus(
+            worker=self.name,
+            pid=os.getpid(),
+            ready=self.is_ready,
+            stages=tuple(partitions.status() for partitions in self.partitions.values()),
+            lanes=self._dispatch.lanes() if "judge" in self.stages else (),
+            nodes=self._dispatch.nodes() if "judge" in self.stages else (),
+            policies=tuple(
+                PolicyStatus(id=ref.id, version=ref.version, digest=ref.digest) for ref in self.policies.refs()
+            ),
+            enforce=self.orders.enforce,
+            paused=tuple(sorted(self.orders.paused)),
+            **self.tally.figures(),
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every stage has been given its partitions, if only none."""
+        return len(self.partitions) == len(self.stages) and all(
+            partitions.counts.rebalances for partitions in self.partitions.values()
+        )
+
+
+def _nodes(settings: Settings, clock: SystemClock) -> list[HttpNode]:
+    """The nodes of the settings; without any, the reference node of this data directory."""
+    if settings.nodes:
+        return [HttpNode(node, clock) for node in settings.nodes]
+    address = address_of(Path(settings.data_dir), NODE)
+    if address is None:
+        raise Failure(
+            f"No inference node is set, and no reference node runs for the data directory {settings.data_dir}: set "
+            "`nodes`, or start one with `penstock node`.",
+            exit_code=ExitCode.NODE_UNREACHABLE,
+        )
+    reference = settings.reference_node
+    return [
+        HttpNode(
+            NodeSettings(url=address.url, name="reference", kind="penstock", slots=reference.slots), clock
+        )
+    ]
+
+
+def _bounds(settings: Settings) -> Bounds:
+    engine = settings.engine
+    return Bounds(
+        partition_records_max=engine.unsettled_records_max,
+        total_records_max=engine.unsettled_records_total_max,
+        total_bytes_max=engine.unsettled_bytes_total_max,
+    )
+
+
+def _code_of(reason: BaseException) -> ExitCode:
+    match reason:
+        case Failure():
+            return reason.exit_code
+        case PositionLost():
+            return ExitCode.POSITION_LOST
+        case UnknownVersion():
+            return ExitCode.UNKNOWN_VERSION
+        case _:
+            return ExitCode.UNEXPECTED
+
+
+def _told(reason: BaseException) -> str:
+    """A foreign error's own words may quote content; its name does not."""
+    known = isinstance(reason, Failure | PositionLost | UnknownVersion)
+    return str(reason) if known else type(reason).__name__
