@@ -61,7 +61,11 @@ class Cluster(NamedTuple):
 
 def reach(settings: Settings, *, within_s: float = REACH_WITHIN_S) -> Cluster:
     """The cluster of these settings, once it answers."""
-    bootstrap = bootstrap_of(settings)
+    return look(settings, bootstrap_of(settings), within_s=within_s)
+
+
+def look(settings: Settings, bootstrap: str, *, within_s: float) -> Cluster:
+    """The cluster at this address, once it answers."""
     seen = await_broker(settings.kafka, bootstrap, within_s=within_s)
     partitions = {name: len(topic.partitions) for name, topic in seen.topics.items()}
     return Cluster(bootstrap, partitions, len(seen.brokers))

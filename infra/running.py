@@ -7,12 +7,14 @@ that was killed leaves its file behind, so a name counts only if its process is 
 from __future__ import annotations
 
 import http.client
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from infra.errors import ExitCode, Failure
 from infra.supervise.processes import started_at
 from streams.observing import WorkerStatus
 
@@ -43,6 +45,30 @@ def address_of(data_dir: Path, name: str) -> Address | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return address if started_at(address.pid) else None
+
+
+def tell(path: Path, url: str) -> None:
+    """Write where this process listens, whole or not at all: a reader never sees half of it."""
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(msgspec.json.encode(Address(os.getpid(), url)))
+        unfinished.replace(path)
+    except OSError as error:
+        raise Failure(
+            f"{path} cannot be written ({error.strerror}): choose another directory with --data-dir.",
+            exit_code=ExitCode.TAKEN,
+        ) from None
+
+
+def untell(path: Path) -> None:
+    """Take back what was told, unless another process of the same name has told something since."""
+    try:
+        if _decode_address(path.read_bytes()).pid == os.getpid():
+            path.unlink()
+    except (OSError, msgspec.MsgspecError):
+        # Gone, or not ours: there is nothing of ours to take back.
+        return
 
 
 def worker_addresses(data_dir: Path) -> Iterator[tuple[str, Address]]:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # The library
     ResourceType,
 )
 
-from infra.clients import Cluster
+from infra.clients import Cluster, look
 from infra.errors import ExitCode, Failure
 from infra.kafka import admin_client, unreachable
 from schemas.settings import Settings
@@ -161,6 +161,15 @@ def ensure(settings: Settings, cluster: Cluster) -> list[Topic]:
         raise drifted(drift)
     create(settings, cluster, absent)
     return absent
+
+
+def check(settings: Settings, bootstrap: str) -> None:
+    """Hold a cluster that answers to the table: a `Failure` that tells what is missing or differs."""
+    cluster = look(settings, bootstrap, within_s=_ANSWER_WITHIN_S)
+    wanted = wanted_of(settings, cluster)
+    found = differences(wanted, existing_of(settings, cluster, wanted))
+    if found:
+        raise drifted(found)
 
 
 def drifted(found: Sequence[Difference]) -> Failure:

@@ -1,4 +1,4 @@
-"""Children are kept, restarted, given up and stopped; none outlives the supervisor. With small real processes."""
+"""Children are kept, restarted, given up and stopped; none outlives the supervisor. With real processes."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_a_child_that_does_not_get_ready_fails_the_start_and_says_why(
     keep: Callable[..., Kept],
 ) -> None:
     kept = keep()
-    with pytest.raises(Failure, match="a: it was not ready within 0.2 s: it still loads"):
+    with pytest.raises(Failure, match=r"a: it was not ready within 0\.2 s: it still loads"):
         await kept.supervisor.start([child("a", STEADY, _never_ready, within_s=0.2)])
 
 
@@ -245,7 +245,7 @@ async def test_the_reaper_is_started_again_when_it_was_killed(keep: Callable[...
     assert again.poll() is None
 
 
-# -- when the supervisor itself is killed ------------------------------------------------------------------------
+# -- when the supervisor itself is killed ------------------------------------------------------------------
 
 SUPERVISOR = """
 import asyncio, sys
