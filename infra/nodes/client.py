@@ -206,8 +206,14 @@ def _headers(settings: NodeSettings) -> dict[str, str]:
         "accept-encoding": "identity",
         "user-agent": "penstock",
     }
-    if settings.token:
-        headers["authorization"] = f"Bearer {settings.token}"
+    token = settings.token.reveal()
+    if not (token.isascii() and token.isprintable()):
+        raise Failure(
+            f"settings: nodes: the token of {settings.known_as} holds characters that no header may.",
+            exit_code=ExitCode.USAGE,
+        )
+    if token:
+        headers["authorization"] = f"Bearer {token}"
     return headers
 
 

@@ -148,7 +148,7 @@ class ReferenceServer:
     # -- checks ----------------------------------------------------------------------------------------
 
     def _check_token(self, request: web.Request) -> None:
-        expected = f"Bearer {self._settings.token}".encode()
+        expected = f"Bearer {self._settings.token.reveal()}".encode()
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if self._settings.token and not hmac.compare_digest(given, expected):
             raise BadRequest("The bearer token is missing or wrong.", status=401, code="invalid_token")
