@@ -1,11 +1,108 @@
-"""Where the policy that Penstock brings along lies: in a checkout and in an installed wheel alike."""
+"""Policies as files: reading, checking, and where the one that Penstock brings along lies.
+
+A file is TOML in the shape of `schemas.policy.Policy`. All that is wrong with it is told at once, each thing
+with its place. Publishing is `infra.policy_topic`'s.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 import policies
+from infra.errors import ExitCode, Failure
+from schemas.policy import Label, Policy, Prompt, Rule
+from schemas.wire import POLICY_BYTES_MAX, encode
+from streams.core.examples import example_problems
+from streams.core.rules import BadPolicy, CompiledPolicy, compile_policy
+from streams.core.vetting import PolicyProblem
+
+# The sections whose elements are judged one by one, so that one mistake does not hide the next.
+_ELEMENTS: Mapping[str, Any] = {"labels": Label, "prompts": Prompt, "rules": Rule}
 
 
 def default_policy_path() -> Path:
+    """The policy that Penstock brings along: in a checkout and in an installed wheel alike."""
     return Path(policies.__file__).parent / "default.toml"
+
+
+def check(path: Path) -> list[PolicyProblem]:
+    """Everything that is wrong with a policy file; empty if it may be published."""
+    try:
+        read(path)
+    except BadPolicy as bad:
+        return list(bad.problems)
+    return []
+
+
+def read(path: Path) -> CompiledPolicy:
+    """The policy of a file, checked whole and ready to run, or `BadPolicy`, or `Failure` if unreadable."""
+    policy = _policy_of(_parsed(_text_of(path)))
+    compiled = compile_policy(policy)
+    if problems := example_problems(policy):
+        raise BadPolicy(problems)
+    size = len(encode(policy))
+    if size > POLICY_BYTES_MAX:
+        raise BadPolicy([PolicyProblem("$", f"{size} bytes as a document, {POLICY_BYTES_MAX} are allowed")])
+    return compiled
+
+
+def bad_policy(source: str, problems: Sequence[PolicyProblem]) -> Failure:
+    """A bad policy as the command line tells it: one line for each problem."""
+    count = f"{len(problems)} mistakes" if len(problems) != 1 else "1 mistake"
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return Failure(f"{source} cannot be used, it has {count}:{lines}", exit_code=ExitCode.POLICY)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        # What is longer cannot become a document of the allowed size, comments aside; nor fill the memory.
+        if path.stat().st_size > 2 * POLICY_BYTES_MAX:
+            raise BadPolicy([PolicyProblem("$", f"the file is larger than {2 * POLICY_BYTES_MAX} bytes")])
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Failure(
+            f"The policy file {path} cannot be read: {error.strerror}.", exit_code=ExitCode.POLICY
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BadPolicy([PolicyProblem("$", f"not UTF-8 at byte {error.start}")]) from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # It names line and column.
+        raise BadPolicy([PolicyProblem("$", f"not TOML: {error}")]) from None
+    except RecursionError:
+        raise BadPolicy([PolicyProblem("$", "not TOML that can be read: nested too deeply")]) from None
+
+
+def _policy_of(table: Mapping[str, Any]) -> Policy:
+    if problems := list(_element_problems(table)):
+        raise BadPolicy(problems)
+    try:
+        return msgspec.convert(table, Policy)
+    except msgspec.ValidationError as error:
+        raise BadPolicy([_located(error, "$")]) from None
+
+
+def _element_problems(table: Mapping[str, Any]) -> Iterator[PolicyProblem]:
+    for section, shape in _ELEMENTS.items():
+        elements = table.get(section)
+        for at, element in enumerate(elements if isinstance(elements, list) else ()):
+            try:
+                msgspec.convert(element, shape)
+            except msgspec.ValidationError as error:
+                named = element.get("id", "") if isinstance(element, dict) and section == "rules" else ""
+                yield _located(error, f"$.{section}[{at}]")._replace(rule_id=str(named))
+
+
+def _located(error: msgspec.ValidationError, path: str) -> PolicyProblem:
+    """A complaint of msgspec with its place below ours: it ends in `… - at `$.terms[0]``."""
+    detail, _, place = str(error).partition(" - at `$")
+    return PolicyProblem(path + place.rstrip("`"), detail[:1].lower() + detail[1:])

@@ -7,7 +7,6 @@ back, looking around. Nothing here knows of rules; `streams.core.rules` knows wh
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from unicodedata import category
@@ -23,6 +22,7 @@ AUTOMATON_BYTES_MAX = 64 << 20
 _UNSPACED = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+_BEYOND = re.compile("[\U00010000-\U0010ffff]+")
 _ASCII_WORDS = bytes(
     code if code >= 128 or (chr(code).isalnum() and chr(code).isascii()) else 32 for code in range(256)
 )
@@ -83,19 +83,14 @@ def words_form(folded: str) -> str:
     if folded.isascii():
         words = folded.encode().translate(_ASCII_WORDS).decode().split()
     else:
-        words = _breaks().sub(" ", folded).split()
+        words = _words().findall(_without_symbols(folded))
     return f" {' '.join(words)} "
 
 
 def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
     """The words of the words form, with their places in the folded text."""
-    start = 0
-    for gap in _breaks().finditer(folded):
-        if gap.start() > start:
-            yield folded[start : gap.start()], start, gap.start()
-        start = gap.end()
-    if start < len(folded):
-        yield folded[start:], start, len(folded)
+    for word in _words().finditer(_without_symbols(folded)):
+        yield word[0], word.start(), word.end()
 
 
 def term_needle(term: str) -> str:
@@ -133,10 +128,35 @@ def _reason(problem: Exception) -> str:
 
 
 @cache
-def _breaks() -> re.Pattern[str]:
-    """Whatever stands between words: neither letter nor digit nor a mark upon one.
+def _words() -> re.Pattern[str]:
+    """Words: letters, digits, and the marks upon them. Beyond the basic plane `_without_symbols` has looked.
 
-    `re` has no word for marks, so they are listed; asking Unicode for them takes 50 ms, once.
+    `re` has a name for letters with digits, but none for marks, so all are listed: asking Unicode takes
+    10 ms, once. A class within the basic plane is a bitmap; one beyond it would be searched range by range.
     """
-    marks = [code for code in range(sys.maxunicode + 1) if category(chr(code)).startswith("M")]
-    return re.compile(rf"(?:[^\w{''.join(map(chr, marks))}]|_)+")
+    basic = "".join(f"{chr(start)}-{chr(end)}" for start, end in _ranges(range(0x10000)))
+    return re.compile(f"[{basic}\U00010000-\U0010ffff]+")
+
+
+def _ranges(codes: range) -> Iterator[tuple[int, int]]:
+    """The first and last of each unbroken row of characters that words consist of."""
+    is_word = [_is_of_words(chr(code)) for code in codes]
+    edges = [
+        at
+        for at in range(len(is_word) + 1)
+        if (at < len(is_word) and is_word[at]) != (at > 0 and is_word[at - 1])
+    ]
+    yield from ((start, end - 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+
+def _is_of_words(char: str) -> bool:
+    return category(char)[0] in "LMN"
+
+
+def _without_symbols(folded: str) -> str:
+    """A blank for each character beyond the basic plane, emoji above all, that words do not consist of."""
+    return _BEYOND.sub(_blanked, folded)
+
+
+def _blanked(run: re.Match[str]) -> str:
+    return "".join(char if _is_of_words(char) else " " for char in run[0])

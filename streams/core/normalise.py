@@ -38,20 +38,24 @@ _ORDINARY = re.compile(
     "(?<=[\u0600-\U0010ffff])[\u200c\u200d]|(?<=[\\W\\d])[\ufe0e\ufe0f]|[\ufe0e\ufe0f](?=\u20e3)"
 )
 # Alphabets that stand for ASCII letters: fullwidth, enclosed, mathematical.
-_STYLED = re.compile(
-    "[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f110-\U0001f12b\U0001f130-\U0001f149]"
+_STYLES = (
+    "\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f110-\U0001f12b\U0001f130-\U0001f149"
 )
+_STYLED = re.compile(f"[{_STYLES}]")
 # The characters that NFKC and case folding turn into more than four; they stay as they are.
-_GROWING = re.compile(
-    "([\u3307\u3315-\u3317\u3319\u331a\u3320\u332b\u332e\u3332\u3334\u3336\u3347\u334a\u3356\u33ae\u33af\ufdfa\ufdfb])"
+_GROWTHS = (
+    "\u3307\u3315-\u3317\u3319\u331a\u3320\u332b\u332e\u3332\u3334\u3336\u3347\u334a\u3356"
+    "\u33ae\u33af\ufdfa\ufdfb"
 )
-# No combining mark is `\w`, so a run of marks is found without asking about each character. The look-behind
-# lets a search begin only where a run begins: without it a run is scanned once for each of its characters.
-_MARK = r"[^\w\s\x00-\x7f]"
-_MARK_RUN = re.compile(f"(?<!{_MARK}){_MARK}{{{MARKS_MAX + 1},}}")
+_GROWING = re.compile(f"([{_GROWTHS}])")
 # Halfwidth voicing marks are letters to Unicode, but NFKC makes combining marks of them.
 _VOICING = str.maketrans("\uff9e\uff9f", "\u3099\u309a")
-_VOICED = re.compile("[\uff9e\uff9f]")
+# No combining mark is `\w`, so a run of marks is found without asking about each character. The look-behind
+# lets a search begin only where a run begins: without it a run is scanned once for each of its characters.
+_MARK = re.compile(r"[^\w\s\x00-\x7f]")
+_MARK_RUN = re.compile(rf"(?<!{_MARK.pattern}){_MARK.pattern}{{{MARKS_MAX + 1},}}")
+# One look for everything that makes a text more than a matter of NFKC.
+_NOTABLE = re.compile(f"[{_IGNORABLE}{_STYLES}{_GROWTHS}\uff9e\uff9f]")
 
 
 class DigestForm(NamedTuple):
@@ -78,8 +82,9 @@ def digest_form(text: str) -> DigestForm:
         raw = text.encode()
         visible = raw.translate(_ASCII_LOWER, _ASCII_INVISIBLE)
         return DigestForm(visible, len(visible) == len(raw))
-    visible_text = _INVISIBLE.sub("", text)
-    kept = _without_floods(visible_text)
+    if _is_simple(text):
+        return DigestForm(utf8(normalize("NFKC", text).casefold()), is_whole=True)
+    kept = _without_floods(_INVISIBLE.sub("", text))
     return DigestForm(utf8(_folded(kept)), len(kept) == len(text))
 
 
@@ -126,9 +131,16 @@ def _folded(visible: str) -> str:
     return "".join(part if at % 2 else normalize("NFKC", part).casefold() for at, part in enumerate(parts))
 
 
+def _is_simple(text: str) -> bool:
+    """Whether nothing in a text is invisible, styled, growing, or a flood: most texts in any script.
+
+    A run longer than may be kept covers at least one of the places that stand so far apart.
+    """
+    return _NOTABLE.search(text) is None and _MARK.search(text[:: MARKS_MAX + 1]) is None
+
+
 def _without_floods(text: str) -> str:
-    voiced = text.translate(_VOICING) if _VOICED.search(text) else text
-    return _MARK_RUN.sub(_thinned, voiced)
+    return _MARK_RUN.sub(_thinned, text.translate(_VOICING) if "\uff9e" in text or "\uff9f" in text else text)
 
 
 def _thinned(run: re.Match[str]) -> str:
