@@ -289,10 +289,12 @@ class Worker:
 
     def status(self) -> WorkerStatus:
         """A picture of now."""
-        return WorkerStatus(
+        waits_for = self.waits_for
+        status = WorkerStatus(
             worker=self.name,
             pid=os.getpid(),
-            ready=self.is_ready,
+            ready=not waits_for,
+            waits_for=waits_for,
             stages=tuple(partitions.status() for partitions in self.partitions.values()),
             lanes=self._dispatch.lanes() if "judge" in self.stages else (),
             nodes=self._dispatch.nodes() if "judge" in self.stages else (),
@@ -301,15 +303,20 @@ class Worker:
             ),
             enforce=self.orders.enforce,
             paused=tuple(sorted(self.orders.paused)),
-            **self.tally.figures(),
         )
+        return self.tally.onto(status)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether every stage has been given its partitions, if only none."""
-        return len(self.partitions) == len(self.stages) and all(
-            partitions.counts.rebalances for partitions in self.partitions.values()
-        )
+    def waits_for(self) -> str:
+        """Why the worker does not judge yet; empty once every stage was given its partitions, if only none."""
+        if self._stopping.is_set():
+            return "The worker is stopping."
+        for stage in self.stages:
+            if stage not in self.partitions:
+                return f"{stage} has not started yet."
+            if not self.partitions[stage].counts.rebalances:
+                return f"{stage} was not given its partitions yet."
+        return ""
 
 
 def _nodes(settings: Settings, clock: SystemClock) -> list[HttpNode]:

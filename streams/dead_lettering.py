@@ -21,7 +21,7 @@ class DeadLetters:
     """Makes the dead letters of one stage."""
 
     def __init__(self, stage: Stage, topics: Topics, clock: Clock) -> None:
-        self._stage: Stage = stage
+        self.stage: Stage = stage
         self._topics = topics
         self._clock = clock
 
@@ -48,7 +48,7 @@ class DeadLetters:
         """A dead letter that carries the record."""
         letter = DeadLetter(
             v=1,
-            stage=self._stage,
+            stage=self.stage,
             code=code,
             detail=detail[:_DETAIL_CHARACTERS_MAX],
             path=path,

@@ -63,7 +63,7 @@ class Settling:
                 settle()
 
         for _ in records:
-            self._tally.dead_letter(code)
+            self._tally.dead_letter(self._dead_letters.stage, code)
         letters = [self._letter(record, code, with_payload=True) for record in records]
         self._publisher.publish(letters).add_done_callback(ended)
 
