@@ -194,7 +194,8 @@ async def test_a_collector_that_comes_back_is_used_again_and_said_so(caplog):
     assert exporter.taken == 4 * 64
     assert repr(tracer) == "<OtelTracer | 128 spans sent, 128 lost>"
     assert [record.getMessage() for record in caplog.records] == [
-        "Traces cannot be sent and are dropped (RuntimeError); is the collector of telemetry.otlp_endpoint up?",
+        "Traces cannot be sent and are dropped (RuntimeError); "  # noqa: ISC004 - one sentence.
+        "is the collector of telemetry.otlp_endpoint up?",
         "Traces are sent again; 128 spans were lost.",
     ]
 
