@@ -1,7 +1,7 @@
 """What each engine needs to be asked: one frozen record per kind of node, in one literal table.
 
-Data only. To teach Penstock an engine, add a row here, its name to `NodeSettings.kind`, and a case to the
-contract suite; docs/nodes.md and CONTRIBUTING show how.
+Data only. To teach Penstock an engine, add a row here and its name to `NodeSettings.kind`; the tests of the
+client then ask it in its own way. CONTRIBUTING shows it step by step.
 """
 
 from __future__ import annotations
