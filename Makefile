@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench broker lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (AR
 
 broker: $(VENV)/.run-ready  ## Start a Kafka for `make test T=…` and leave it running until `make reset`.
 	@$(BIN)/penstock --data-dir .penstock/test kafka start
+
+schemas: $(VENV)/.run-ready  ## Generate anew what follows from the messages: JSON Schemas, types, tables.
+	@$(BIN)/python -m schemas.export
 
 # The versions that stand in the files already are kept; ARGS=--upgrade looks for newer ones. Three steps, so
 # that no two files ever name different versions of one package.

@@ -16,6 +16,7 @@ from schemas.event import Kind, Moment, Priority, Source, Version
 
 Action = Literal["allow", "label", "review", "block"]
 Status = Literal["provisional", "final", "revoked"]
+Outcome = Literal["uphold", "overturn", "unclear"]
 DecidedBy = Literal["rule", "cache", "model", "fallback", "person"]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -68,9 +69,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the kinds beside posts are answered with."""
 
-    outcome: Annotated[
-        Literal["uphold", "overturn", "unclear"] | None, Meta(description="Of `review_ban`.")
-    ] = None
+    outcome: Annotated[Outcome | None, Meta(description="Of `review_ban`.")] = None
     risk: Annotated[Share | None, Meta(description="Of `analyze_user`.")] = None
     findings: Annotated[
         tuple[str, ...], Meta(description="Codes, of `analyze_user` and `health_check`.")

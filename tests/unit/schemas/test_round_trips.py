@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import strategies as messages
-from hypothesis import given, settings
+from hypothesis import given
 
 from schemas import wire
 from schemas.event import Event
@@ -36,7 +36,6 @@ def test_a_dead_letter_comes_back_as_it_was_to_the_last_byte_of_its_payload(lett
     assert wire.decode_dead_letter(wire.encode(letter)) == letter
 
 
-@settings(max_examples=50)
 @given(messages.policies())
 def test_a_policy_comes_back_as_it_was(policy):
     assert wire.decode_policy(wire.encode(policy)) == policy
