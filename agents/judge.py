@@ -24,7 +24,7 @@ from streams.app import each_batch
 from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
-from streams.core.rules import CompiledPolicy
+from streams.core.rules import Document
 from streams.core.traceparent import TraceParent
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
@@ -45,7 +45,7 @@ class _Work:
     record: Record
     pending: Pending
     case: Case
-    compiled: CompiledPolicy
+    compiled: Document
     arrived_ms: float
     trace: TraceParent | None
     chat: TraceParent | None
@@ -89,7 +89,7 @@ class Judge:
             return
         self.dispatch.submit(self._job(self._work(batch, record, pending, compiled)))
 
-    def _work(self, batch: Batch, record: Record, pending: Pending, compiled: CompiledPolicy) -> _Work:
+    def _work(self, batch: Batch, record: Record, pending: Pending, compiled: Document) -> _Work:
         trace = spans.sampled(record.headers) if record.headers else None
         case = Case(
             event=pending.event,

@@ -257,6 +257,8 @@ class Worker:
 
     def _policy_record(self, record: Record) -> None:
         self._apply(self.topics.policy, lambda: self.policies.apply(record.key, record.value))
+        for bad in self.policies.compile_due():
+            self.tally.error(f"{self.topics.policy}: a policy that cannot be used stays out: {bad}")
 
     def _control_record(self, record: Record) -> None:
         if record.value is not None:

@@ -38,15 +38,28 @@ class BadPolicy(Exception):
         self.problems = tuple(problems)
 
 
-class CompiledPolicy:
-    """A document with its rules ready to run; immutable, so a batch that has begun under it ends under it."""
+class Document:
+    """A policy, and how verdicts name it. Never changed, so what was begun under it is ended under it."""
 
-    __slots__ = ("_findings", "_lengths", "_patterns", "_repetitions", "_terms", "digest", "policy", "ref")
+    __slots__ = ("policy", "ref")
 
-    def __init__(self, policy: Policy, digest: str) -> None:
+    def __init__(self, policy: Policy, ref: PolicyRef) -> None:
         self.policy = policy
-        self.digest = digest
-        self.ref = PolicyRef(id=policy.id, version=policy.version, digest=digest)
+        self.ref = ref
+
+    @classmethod
+    def of(cls, policy: Policy, digest: str) -> Document:
+        """The document that was published under this digest."""
+        return Document(policy, PolicyRef(id=policy.id, version=policy.version, digest=digest))
+
+
+class CompiledPolicy(Document):
+    """A document with its rules ready to run."""
+
+    __slots__ = ("_findings", "_lengths", "_patterns", "_repetitions", "_terms")
+
+    def __init__(self, policy: Policy, ref: PolicyRef) -> None:
+        super().__init__(policy, ref)
         active = [(at, rule) for at, rule in enumerate(policy.rules) if rule.mode != "off"]
         self._findings = {kind: _findings_for(policy, kind) for kind in DECIDED_KINDS}
         self._lengths = [(at, rule) for at, rule in active if isinstance(rule, LengthRule)]
@@ -101,13 +114,18 @@ class _Owned:
         return {owners[hit] for hit in self._automaton.hits(text)}
 
 
-def compile_policy(policy: Policy, digest: str = "") -> CompiledPolicy:
-    """Make a policy ready, or raise `BadPolicy`. The digest is the published document's, if there is one."""
-    problems = problems_of(policy)
+def compile_policy(policy: Policy) -> CompiledPolicy:
+    """Make a policy ready that was not published yet, or raise `BadPolicy`."""
+    return compile_document(Document.of(policy, policy_digest(policy)))
+
+
+def compile_document(document: Document) -> CompiledPolicy:
+    """Make a published policy ready, or raise `BadPolicy`."""
+    problems = problems_of(document.policy)
     if problems:
         raise BadPolicy(problems)
     try:
-        return CompiledPolicy(policy, digest or policy_digest(policy))
+        return CompiledPolicy(document.policy, document.ref)
     except BadPattern as problem:
         raise BadPolicy([PolicyProblem("$.rules", f"the patterns are too many: {problem}")]) from None
 
