@@ -96,16 +96,16 @@ class Judge:
             content_digest=pending.content_digest,
             priority=pending.priority,
             source=pending.source,
-            policy=compiled.ref,
+            policy=document.ref,
         )
         chat = self.tracer.child(trace) if trace else None
-        return _Work(batch, record, pending, case, compiled, self.clock.now_ms(), trace, chat)
+        return _Work(batch, record, pending, case, document, self.clock.now_ms(), trace, chat)
 
     def _job(self, work: _Work) -> Job:
         event = work.case.event
         question = Question(
             event=event,
-            policy=work.compiled.policy,
+            policy=work.document.policy,
             deadline_ms=self._deadline_ms(work),
             traceparent=work.chat.format().decode() if work.chat else "",
         )
@@ -147,7 +147,7 @@ class Judge:
     def _judged(self, work: _Work, outcome: Judged) -> Verdict:
         answer = outcome.answer
         ruling = rule_on_answer(
-            work.case.event.kind, answer.labels, answer.confidence, answer.result, work.compiled.policy
+            work.case.event.kind, answer.labels, answer.confidence, answer.result, work.document.policy
         )
         now_ms = self.clock.wall_ms()
         spent = timing(
@@ -188,7 +188,7 @@ class Judge:
         )
         return fallback_verdict(
             work.case,
-            work.compiled.policy.late_action,
+            work.document.policy.late_action,
             "late",
             spent,
             moment(now_ms),

@@ -36,6 +36,7 @@ from streams.clock import SystemClock
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.pressure import Bounds
+from streams.core.rules import BadPolicy, compile_document
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.observing import PolicyStatus, Tally, WorkerStatus
@@ -72,6 +73,7 @@ class Worker:
         self.partitions: dict[Stage, Partitions] = {}
         self._apps: list[faust.App] = []
         self._reloader = Reloader(loaded, self._take_up, report=log.info)
+        self._compiling: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
         self._code = ExitCode.OK
         self._bootstrap = bootstrap_of(settings)
@@ -115,6 +117,7 @@ class Worker:
         tell(self._told_at, url)
         for broadcast in self._broadcasts:
             await broadcast.start()
+        await self._compile()
         if self.policies.active(self.settings.policy) is None:
             raise Failure(
                 f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: publish one with "
@@ -257,6 +260,18 @@ class Worker:
 
     def _policy_record(self, record: Record) -> None:
         self._apply(self.topics.policy, lambda: self.policies.apply(record.key, record.value))
+        # While the topic is read for the first time, only what stands at its end is worth compiling.
+        if self._apps and self.policies.to_compile():
+            self._compiling = asyncio.ensure_future(self._compile())
+
+    async def _compile(self) -> None:
+        """Make new policies ready off the loop; the running ones stay until then, and for good if one is bad."""
+        for document in self.policies.to_compile():
+            try:
+                self.policies.install(await asyncio.to_thread(compile_document, document))
+            except BadPolicy as bad:
+                self.policies.refuse(document.ref.digest)
+                self.tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {bad}")
         for bad in self.policies.compile_due():
             self.tally.error(f"{self.topics.policy}: a policy that cannot be used stays out: {bad}")
 
