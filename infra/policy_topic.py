@@ -1,0 +1,127 @@
+"""Policies in Kafka: publishing one, and reading what is published. For commands; workers have a broadcast.
+
+A document is written first and confirmed, and only then the pointer that makes it active: whoever sees the
+pointer has the document. Files and their mistakes are `infra.policies`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, NamedTuple
+
+from infra.clients import Cluster, Reader, Writer, partitions_of, reach
+from infra.errors import ExitCode, Failure
+from infra.kafka import unreachable
+from schemas.errors import UnknownVersion, WireError
+from schemas.policy import ActivePolicy
+from schemas.settings import Settings
+from schemas.wire import encode
+from streams.core.policies import PolicyBook, active_key, document_key
+from streams.core.rules import CompiledPolicy
+from streams.topics import Topics
+
+HISTORY_MAX = 1_000
+# The topic is small: a thousand documents of 4 MiB would take this long from a slow disk.
+_READ_WITHIN_S = 60.0
+
+
+class Refused(NamedTuple):
+    """Why a policy may not replace the active one."""
+
+    reason: str
+
+
+def read_book(settings: Settings, cluster: Cluster | None = None) -> PolicyBook:
+    """Everything that the topic says now. Nothing is compiled."""
+    cluster = cluster or reach(settings)
+    topic = Topics.of(settings.topics).policy
+    partitions_of(cluster, topic)
+    reader = Reader(settings, cluster)
+    try:
+        return _read_to_end(reader, topic, cluster.bootstrap)
+    finally:
+        reader.close()
+
+
+def push(compiled: CompiledPolicy, settings: Settings) -> Literal["active", "already_active"]:
+    """Publish a checked policy and make it active; a `Failure` where it may not replace what is."""
+    cluster = reach(settings)
+    pointer = read_book(settings, cluster).pointer(compiled.ref.id)
+    match succession(pointer, compiled):
+        case None:
+            return "already_active"
+        case Refused(reason):
+            raise Failure(reason, exit_code=ExitCode.POLICY)
+        case ActivePolicy() as successor:
+            _write(settings, cluster, compiled, successor)
+            return "active"
+
+
+def push_if_none(compiled: CompiledPolicy, settings: Settings) -> bool:
+    """Publish a policy if its id has none yet: what somebody chose is never replaced. Whether it was."""
+    cluster = reach(settings)
+    if read_book(settings, cluster).pointer(compiled.ref.id) is not None:
+        return False
+    successor = succession(None, compiled)
+    assert isinstance(successor, ActivePolicy)
+    _write(settings, cluster, compiled, successor)
+    return True
+
+
+def succession(pointer: ActivePolicy | None, compiled: CompiledPolicy) -> ActivePolicy | Refused | None:
+    """The pointer that makes a policy active; None if it is.
+
+    A version names one document: verdicts tell it, and people compare it. So a change without a new version
+    is refused, and so is going back to a lower one.
+    """
+    ref = compiled.ref
+    if pointer is None:
+        return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest)
+    if pointer.digest == ref.digest:
+        return None
+    if ref.version <= pointer.version:
+        return Refused(
+            f"The policy `{ref.id}` is active in version {pointer.version}, and this one has version "
+            f"{ref.version} but other contents: give it version {pointer.version + 1} or more."
+        )
+    history = (*pointer.history, pointer.digest)[-HISTORY_MAX:]
+    return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest, history=history)
+
+
+def _write(settings: Settings, cluster: Cluster, compiled: CompiledPolicy, successor: ActivePolicy) -> None:
+    topic = Topics.of(settings.topics).policy
+    writer = Writer(settings, cluster)
+    writer.write(topic, document_key(successor.digest), encode(compiled.policy))
+    writer.flush()
+    writer.write(topic, active_key(successor.id), encode(successor))
+    writer.flush()
+
+
+def _read_to_end(reader: Reader, topic: str, bootstrap: str) -> PolicyBook:
+    book = PolicyBook()
+    left = reader.ends([topic])
+    reader.start_at_beginning([topic])
+    # The end is fixed before reading: whoever writes meanwhile does not keep us here. The last records before
+    # it may have been compacted away, so an offset beyond it ends the reading, too.
+    deadline = time.monotonic() + _READ_WITHIN_S
+    while left:
+        if time.monotonic() > deadline:
+            raise unreachable(bootstrap, _READ_WITHIN_S)
+        for found in reader.read():
+            _apply(book, topic, found.key, found.value)
+            if found.offset + 1 >= left.get((found.topic, found.partition), 0):
+                left.pop((found.topic, found.partition), None)
+    return book
+
+
+def _apply(book: PolicyBook, topic: str, key: bytes | None, value: bytes | None) -> None:
+    try:
+        book.apply(key, value)
+    except UnknownVersion as error:
+        raise Failure(
+            f"A newer Penstock wrote to the topic {topic} ({error.detail}): update this one.",
+            exit_code=ExitCode.UNKNOWN_VERSION,
+        ) from None
+    except WireError:
+        # A record that is no policy of ours stops no worker, and must not keep us from replacing it.
+        return
