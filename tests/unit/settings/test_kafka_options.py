@@ -59,9 +59,9 @@ async def test_the_libraries_take_every_option() -> None:
     assert consumer._group_id == "g"  # noqa: SLF001  It has no public sign of having been made.
     await consumer.stop()
     await producer.stop()
-    Producer(producer_options(kafka, "127.0.0.1:1"))
+    assert len(Producer(producer_options(kafka, "127.0.0.1:1"))) == 0
     Consumer(consumer_options(kafka, "127.0.0.1:1", "g")).close()
-    assert admin_client(SASL, "127.0.0.1:1").poll(0) == 0
+    assert admin_client(SASL, "127.0.0.1:1") is not None
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
