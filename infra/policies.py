@@ -21,6 +21,9 @@ from streams.core.examples import example_problems
 from streams.core.rules import BadPolicy, CompiledPolicy, compile_policy
 from streams.core.vetting import PolicyProblem
 
+# The topic takes records of 4 MiB, in which the key and Kafka's own bytes must find room beside a document.
+DOCUMENT_BYTES_MAX = POLICY_BYTES_MAX - (64 << 10)
+
 # The sections whose elements are judged one by one, so that one mistake does not hide the next.
 _ELEMENTS: Mapping[str, Any] = {"labels": Label, "prompts": Prompt, "rules": Rule}
 
@@ -46,8 +49,8 @@ def read(path: Path) -> CompiledPolicy:
     if problems := example_problems(policy):
         raise BadPolicy(problems)
     size = len(encode(policy))
-    if size > POLICY_BYTES_MAX:
-        raise BadPolicy([PolicyProblem("$", f"{size} bytes as a document, {POLICY_BYTES_MAX} are allowed")])
+    if size > DOCUMENT_BYTES_MAX:
+        raise BadPolicy([PolicyProblem("$", f"{size} bytes as a document, {DOCUMENT_BYTES_MAX} are allowed")])
     return compiled
 
 

@@ -25,7 +25,7 @@ KEY_BYTES_MAX = 64
 
 # BLAKE2b keeps digests of different purposes apart by a name of up to 16 bytes.
 _CONTENT = b"penstock/content"
-_QUESTION = b"penstock/questio"
+_QUESTION = b"penstock/asked"
 _POLICY = b"penstock/policy"
 _VERDICT = b"penstock/verdict"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import category, normalize
 
@@ -114,9 +115,8 @@ def fold_segments(text: str) -> list[tuple[str, int, int]]:
     Joined they are the folded form. A piece begins at each character that cannot melt into those before it.
     This is for explanations; it takes many times as long as `fold`.
     """
-    starts = [at for at, char in enumerate(text) if at == 0 or not _melts(char)]
-    ends = [*starts[1:], len(text)]
-    return [(fold(text[start:end]).text, start, end) for start, end in zip(starts, ends, strict=True)]
+    edges = [*(at for at, char in enumerate(text) if at == 0 or not _melts(char)), len(text)]
+    return [(fold(text[start:end]).text, start, end) for start, end in pairwise(edges)]
 
 
 def utf8(text: str) -> bytes:
