@@ -2,8 +2,8 @@
 
 Reads: `pending.*`.
 Writes: `verdicts` for what a node answered or what came too late, `dead-letters` for what no node can answer.
-Decides with: `core.lanes` who goes next, `core.judging` what an answer means, under the policy the record names.
-Acknowledges when: Kafka has confirmed the verdict or dead letter, record by record, in whatever order.
+Decides with: `core.lanes` who goes next, `core.judging` what an answer means, under the policy the record
+names. Acknowledges when: Kafka has confirmed the verdict or dead letter, record by record, in whatever order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
 from streams.observing import Tally
 from streams.partitions import Batch
-from streams.ports import Clock, Outgoing, Question, Record
+from streams.ports import Clock, Question, Record
 from streams.records import verdict_record
 from streams.settling import Settling
 from streams.topics import Topics
@@ -45,7 +45,7 @@ class _Work:
     record: Record
     pending: Pending
     case: Case
-    compiled: Document
+    document: Document
     arrived_ms: float
     trace: TraceParent | None
     chat: TraceParent | None
@@ -76,20 +76,28 @@ class Judge:
         try:
             pending = decode_pending(record.value)
         except UnknownVersion as error:
-            # A newer release writes here. Judging it by half would be worse than stopping, and nothing is lost.
+            # A newer release writes here. Judging it by half would be worse than stopping, and nothing is
+            # lost.
             self.stop_worker(error)
             return
         except WireError as error:
             self.tally.dead_letter("judge", error.code)
             self.settling.settle_one(batch, record, self.dead_letters.of_wire_error(record, error))
             return
-        compiled = self.policies.document(pending.policy.digest) or self.policies.active(pending.policy.id)
-        if compiled is None:
+        document = self._document(pending)
+        if document is None:
             self._bury(batch, record, pending, "unknown_policy", attempts=0)
             return
-        self.dispatch.submit(self._job(self._work(batch, record, pending, compiled)))
+        self.dispatch.submit(self._job(self._work(batch, record, pending, document)))
 
-    def _work(self, batch: Batch, record: Record, pending: Pending, compiled: Document) -> _Work:
+    def _document(self, pending: Pending) -> Document | None:
+        """The policy document that triage saw; if it was taken back since, the one that is active now."""
+        if (named := self.policies.document(pending.policy.digest)) is not None:
+            return named
+        pointer = self.policies.pointer(pending.policy.id)
+        return None if pointer is None else self.policies.document(pointer.digest)
+
+    def _work(self, batch: Batch, record: Record, pending: Pending, document: Document) -> _Work:
         trace = spans.sampled(record.headers) if record.headers else None
         case = Case(
             event=pending.event,
@@ -114,12 +122,12 @@ class Judge:
             lane=PRIORITIES.index(work.case.priority),
             arrived_ms=work.arrived_ms,
             done=lambda outcome: self._end(work, outcome),
-            is_wanted=lambda: work.batch.is_owned,
+            is_wanted=lambda: work.batch.is_wanted,
             give_up=lambda: work.batch.abandon((work.record.offset,)),
         )
 
     def _deadline_ms(self, work: _Work) -> float | None:
-        """The event's deadline, on the clock that only goes forward; it counts from the broker's timestamp."""
+        """The event's deadline on our own clock; it counts from the broker's timestamp."""
         if work.case.event.deadline_ms is None:
             return None
         left_ms = work.case.source.timestamp_ms + work.case.event.deadline_ms - self.clock.wall_ms()
@@ -219,6 +227,6 @@ def register(app: faust.App, stage: Judge) -> None:
     """Make the agent of an app."""
     topics = [stage.topics.pending(priority) for priority in PRIORITIES]
 
-    @app.agent(app.topic(*topics), name="judge")  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(*topics), name="judge")
     async def judge_agent(stream: faust.StreamT[Batch]) -> None:
         await each_batch(stream, stage.handle, stage.stop_worker)

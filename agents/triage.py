@@ -1,9 +1,9 @@
 """Triage: the fast path.
 
 Reads: `content.*`.
-Writes: `verdicts` for what the rules decide, `pending.*` for the rest, `dead-letters` for what nobody can judge.
-Decides with: `core.triage`, under the active policy of the event's policy id.
-Acknowledges when: Kafka has confirmed everything that a batch led to.
+Writes: `verdicts` for what the rules decide, `pending.*` for the rest, `dead-letters` for what nobody can
+judge. Decides with: `core.triage`, under the active policy of the event's policy id. Acknowledges when: Kafka
+has confirmed everything that a batch led to.
 """
 
 from __future__ import annotations
@@ -132,15 +132,13 @@ class Triage:
         parent = spans.sampled(record.headers) if record.headers else None
         if parent is None:
             return None
-        return spans.triaged(
-            self.tracer, parent, case, action=action, began_ms=began_ms, clock=self.clock
-        )
+        return spans.triaged(self.tracer, parent, case, action=action, began_ms=began_ms, clock=self.clock)
 
 
 def register(app: faust.App, stage: Triage) -> None:
     """Make the agent of an app."""
     topics = [stage.topics.content(priority) for priority in PRIORITIES]
 
-    @app.agent(app.topic(*topics), name="triage")  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(*topics), name="triage")
     async def triage_agent(stream: faust.StreamT[Batch]) -> None:
         await each_batch(stream, stage.handle, stage.stop_worker)

@@ -1,7 +1,7 @@
 """The composition root: makes one worker out of settings, runs it, and stops it within one deadline.
 
-The only place that knows every part. A worker runs one stage or both, each a Faust app of its own in one event loop,
-with one publisher, one set of nodes, and one picture of policy and orders between them.
+The only place that knows every part. A worker runs one stage or both, each a Faust app of its own in one
+event loop, with one publisher, one set of nodes, and one picture of policy and orders between them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from infra.telemetry import open_tracer
 from infra.topics import check
 from schemas.dead_letter import Stage
 from schemas.errors import UnknownVersion, WireError
-from schemas.event import Priority
 from schemas.settings import NodeSettings, Settings
 from schemas.wire import decode_control
 from streams.app import stage_app
@@ -51,7 +50,8 @@ STAGES: tuple[Stage, ...] = ("triage", "judge")
 # What a stop gives to the last records under way, once the stages have drained and committed.
 _FLUSH_S = 2.0
 _TRACES_S = 1.0
-# The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop alone.
+# The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop
+# alone.
 _GC_THRESHOLDS = (20_000, 20, 50)
 
 log = logging.getLogger("penstock.worker")
@@ -136,7 +136,7 @@ class Worker:
         app.add_future(self._watch(app))
 
     async def _watch(self, app: faust.App) -> None:
-        """A stage that crashes takes the worker with it: whoever starts it again finds the committed offsets."""
+        """A stage that crashes takes the worker with it; the next start goes on from the commit."""
         await app.wait()
         if app.crash_reason is not None:
             self.stop(app.crash_reason)
@@ -175,7 +175,9 @@ class Worker:
         self._stopping.set()
 
     def _producer_died(self, reason: str) -> None:
-        self.stop(Failure(f"Kafka refuses our producer for good: {reason}", exit_code=ExitCode.PRODUCER_FATAL))
+        self.stop(
+            Failure(f"Kafka refuses our producer for good: {reason}", exit_code=ExitCode.PRODUCER_FATAL)
+        )
 
     # -- parts ----------------------------------------------------------------------------------------------
 
@@ -192,6 +194,8 @@ class Worker:
             paused=self._paused_topics(),
         )
         self.partitions[stage] = partitions
+        datadir = self._data_dir / "faust" / self.name / stage
+        datadir.mkdir(parents=True, exist_ok=True)
         app = stage_app(
             group=group,
             options=TransportOptions(
@@ -201,7 +205,7 @@ class Worker:
                 batch_records_max=engine.batch_records_max,
                 drain_timeout_ms=engine.drain_timeout_ms,
             ),
-            datadir=self._data_dir / "faust" / self.name / stage,
+            datadir=datadir,
             instance=f"{self.name}.{stage}",
             commit_interval_ms=engine.commit_interval_ms,
         )
@@ -265,13 +269,13 @@ class Worker:
             self._compiling = asyncio.ensure_future(self._compile())
 
     async def _compile(self) -> None:
-        """Make new policies ready off the loop; the running ones stay until then, and for good if one is bad."""
+        """Make new policies ready off the loop; a running one stays until then, or if it is bad."""
         for document in self.policies.to_compile():
             try:
                 self.policies.install(await asyncio.to_thread(compile_document, document))
-            except BadPolicy as bad:
+            except BadPolicy as refusal:
                 self.policies.refuse(document.ref.digest)
-                self.tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {bad}")
+                self.tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {refusal}")
         for bad in self.policies.compile_due():
             self.tally.error(f"{self.topics.policy}: a policy that cannot be used stays out: {bad}")
 
@@ -280,7 +284,7 @@ class Worker:
             self._apply(self.topics.control, lambda: self._obey(record.value))
 
     def _apply(self, topic: str, change: object) -> None:
-        """A version that is newer than we are stops the worker; anything else that is wrong is told and passed."""
+        """A version newer than we are stops the worker; anything else wrong is told and passed by."""
         try:
             change()  # type: ignore[operator]
         except UnknownVersion as error:
@@ -295,7 +299,9 @@ class Worker:
 
     def _paused_topics(self) -> frozenset[str]:
         return frozenset(
-            name(priority) for priority in self.orders.paused for name in (self.topics.content, self.topics.pending)
+            name(priority)
+            for priority in self.orders.paused
+            for name in (self.topics.content, self.topics.pending)
         )
 
     def _take_up(self, settings: Settings, _changed: list[str]) -> None:
@@ -316,7 +322,8 @@ class Worker:
             lanes=self._dispatch.lanes() if "judge" in self.stages else (),
             nodes=self._dispatch.nodes() if "judge" in self.stages else (),
             policies=tuple(
-                PolicyStatus(id=ref.id, version=ref.version, digest=ref.digest) for ref in self.policies.refs()
+                PolicyStatus(id=ref.id, version=ref.version, digest=ref.digest)
+                for ref in self.policies.refs()
             ),
             enforce=self.orders.enforce,
             paused=tuple(sorted(self.orders.paused)),
@@ -325,7 +332,7 @@ class Worker:
 
     @property
     def waits_for(self) -> str:
-        """Why the worker does not judge yet; empty once every stage was given its partitions, if only none."""
+        """Why the worker does not judge yet; empty once every stage was given its partitions."""
         if self._stopping.is_set():
             return "The worker is stopping."
         for stage in self.stages:

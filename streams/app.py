@@ -1,4 +1,6 @@
-"""One Faust app per stage, with the engine's transport under it and everything that it should not do switched off."""
+"""One Faust app per stage, with the engine's transport under it and everything that it should not do switched
+off.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,11 @@ async def each_batch(
 ) -> None:
     """Hand an agent's batches to its stage, as long as they are ours.
 
-    Stages turn what goes wrong with a record into a dead letter, so what they raise is a bug of the stage itself.
-    Faust would restart the agent and forget the batch, and its partition would never move again: the worker stops
-    instead, and whoever starts next gets the batch anew.
+    Stages turn what goes wrong with a record into a dead letter, so what they raise is a bug of the stage
+    itself. Faust would restart the agent and forget the batch, and its partition would never move again: the
+    worker stops instead, and whoever starts next gets the batch anew.
     """
-    async for batch in stream.noack():
+    async for batch in stream.noack():  # type: ignore[attr-defined]  # Faust's interface forgot it.
         if batch.take():
             try:
                 await handle(batch)

@@ -1,6 +1,7 @@
 """Topics that every worker reads in full, without a group: `policy` and `control`.
 
-Starting one returns when everything that stood in the topic was handed to the reader; the service then follows. A record that the reader cannot use is its own affair; only what it raises stops the worker.
+Starting one returns when everything that stood in the topic was handed to the reader; the service then
+follows. A record that the reader cannot use is its own affair; only what it raises stops the worker.
 """
 
 from __future__ import annotations

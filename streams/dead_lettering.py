@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from schemas.dead_letter import DeadLetter, Header, Stage
 from schemas.errors import WireError
 from schemas.event import Source
-from schemas.wire import encode, identity_of, verdict_key
+from schemas.wire import encode, identity_of, identity_of_pending, verdict_key
 from streams.core.partitioning import partition_of
 from streams.ports import Clock, Outgoing, Record
 from streams.records import source_of
@@ -27,7 +27,8 @@ class DeadLetters:
 
     def of_wire_error(self, record: Record, error: WireError) -> Outgoing:
         """For a record that could not be decoded; under the event's key, where that can be read."""
-        tenant, event_id = identity_of(record.value)
+        read_identity = identity_of_pending if self.stage == "judge" else identity_of
+        tenant, event_id = read_identity(record.value)
         return self.of(
             record, code=error.code, detail=error.detail, path=error.path, tenant=tenant, event_id=event_id
         )
@@ -43,9 +44,9 @@ class DeadLetters:
         tenant: str = "",
         event_id: str = "",
         event: Source | None = None,
-        with_payload: bool = True,
+        is_bare: bool = False,
     ) -> Outgoing:
-        """A dead letter that carries the record."""
+        """A dead letter that carries the record, or, where it is bare, only says where that stands."""
         letter = DeadLetter(
             v=1,
             stage=self.stage,
@@ -54,10 +55,10 @@ class DeadLetters:
             path=path,
             attempts=attempts,
             source=source_of(record),
-            payload=record.value if with_payload else None,
+            payload=None if is_bare else record.value,
             failed_at=datetime.fromtimestamp(self._clock.wall_ms() / 1_000, UTC),
-            key=record.key,
-            headers=tuple(Header(key=key, value=value) for key, value in list(record.headers)[:_HEADERS_MAX]),
+            key=None if is_bare else record.key,
+            headers=() if is_bare else _headers(record),
             tenant=tenant,
             id=event_id,
             event=event,
@@ -66,3 +67,7 @@ class DeadLetters:
         # Without a readable id the original's offset spreads the letters, and a retry finds the same place.
         partition = partition_of(key or str(record.offset).encode(), self._topics.partitions)
         return Outgoing(self._topics.dead_letters, partition, key, encode(letter), ())
+
+
+def _headers(record: Record) -> tuple[Header, ...]:
+    return tuple(Header(key=key, value=value) for key, value in record.headers[:_HEADERS_MAX])

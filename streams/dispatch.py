@@ -1,14 +1,14 @@
 """From lanes to nodes: who waits gets the next free slot; what a node fails at goes to another.
 
-One question a request. Event-driven: `_kick` runs when something arrives, ends, or comes back; there is no tick.
-Decisions are `core.lanes` and `core.retrying`; settling, verdicts and dead letters are the agent's.
+One question a request. Event-driven: `_kick` runs when something arrives, ends, or comes back; there is no
+tick. Decisions are `core.lanes` and `core.retrying`; settling, verdicts and dead letters are the agent's.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mode import Service
 
@@ -62,10 +62,14 @@ class Job:
     arrived_ms: float
     done: Callable[[Outcome], None]
     is_wanted: Callable[[], bool]
-    """False once the partition was given away: nobody would settle the answer."""
+    """False once its partition is given away, or about to be: nobody would settle the answer."""
     give_up: Callable[[], None]
-    """Called instead of `done` when the job leaves without an answer: a drain, or it is not wanted any more."""
+    """Called instead of `done` when the job leaves without an answer: a drain, or it is not wanted any
+    more.
+    """
     attempts: int = 0
+    failed_on: set[str] = field(default_factory=set)
+    """The nodes that had it: another one is asked first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +111,7 @@ class Dispatch(Service):
 
     def submit(self, job: Job) -> None:
         """Queue a job; one of its callbacks is called exactly once."""
-        self._put(job)
+        self._put_back(job)
         self._kick()
 
     def begin_drain(self) -> None:
@@ -123,32 +127,27 @@ class Dispatch(Service):
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        for member in self._members:
-            await member.node.close()
+        await asyncio.gather(*(member.node.close() for member in self._members), return_exceptions=True)
 
     # -- choosing -------------------------------------------------------------------------------------------
 
     def _put(self, job: Job) -> None:
-        self._lanes.put(
-            job, lane=job.lane, at_ms=job.arrived_ms, deadline_ms=job.question.deadline_ms
-        )
+        self._lanes.put(job, lane=job.lane, at_ms=job.arrived_ms, deadline_ms=job.question.deadline_ms)
 
     def _kick(self) -> None:
         """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment."""
         now_ms = self._clock.now_ms()
-        for job in self._lanes.expired(now_ms):
-            job.done(Late(job.attempts))
-        while (member := self._freest(now_ms)) and (job := self._lanes.take()):
+        for late in self._lanes.expired(now_ms):
+            late.done(Late(late.attempts))
+        while (free := self._free(now_ms)) and (job := self._lanes.take()):
             if job.is_wanted():
-                self._dispatch(member, job, now_ms)
+                self._dispatch(_best(free, job), job, now_ms)
             else:
                 job.give_up()
         self._sleep_until(self._next_moment_ms(now_ms), now_ms)
 
-    def _freest(self, now_ms: float) -> _Member | None:
-        """The node with the largest share of free slots."""
-        free = [member for member in self._members if member.has_room(now_ms)]
-        return min(free, key=lambda member: member.in_flight / member.node.slots, default=None)
+    def _free(self, now_ms: float) -> list[_Member]:
+        return [member for member in self._members if member.has_room(now_ms)]
 
     def _next_moment_ms(self, now_ms: float) -> float | None:
         """When something changes by itself: a deadline passes, or an overloaded node may be asked again."""
@@ -172,11 +171,15 @@ class Dispatch(Service):
         member.in_flight += 1
         task = asyncio.get_running_loop().create_task(self._ask(member, job, now_ms))
         self._running[task] = job
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, member, job))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], member: _Member, job: Job) -> None:
         del self._running[task]
-        if not task.cancelled() and (bug := task.exception()):
+        member.in_flight -= 1
+        if task.cancelled():
+            # We cancel only to stop, and then it is given up; else a node's client has cancelled itself.
+            self._failed(member, job, NodeFault("cancelled"))
+        elif bug := task.exception():
             self.log.error("a job ended in %s", type(bug).__name__)
         if not self.should_stop:
             self._kick()
@@ -191,15 +194,15 @@ class Dispatch(Service):
         else:
             member.answered += 1
             member.refusals = 0
-            job.done(
-                Judged(answer, member.node.name, job.attempts + 1, dispatched_ms, self._clock.now_ms())
-            )
-        finally:
-            member.in_flight -= 1
+            job.done(Judged(answer, member.node.name, job.attempts + 1, dispatched_ms, self._clock.now_ms()))
 
     def _failed(self, member: _Member, job: Job, fault: NodeFault) -> None:
         """Draw the consequences for the node, then for the job."""
+        if self.should_stop:
+            job.give_up()
+            return
         member.last_error = fault.code
+        job.failed_on.add(member.node.name)
         match FAULTS.get(fault.code, UNKNOWN_FAULT).node:
             case "slow_down":
                 self._slow_down(member, fault.retry_after_ms)
@@ -222,14 +225,16 @@ class Dispatch(Service):
             self._put(job)
 
     def _slow_down(self, member: _Member, retry_after_ms: float) -> None:
-        member.refusals += 1
-        pause_ms = _OVERLOAD_PAUSE_MS * 2 ** min(member.refusals, 10)
-        member.quiet_until_ms = self._clock.now_ms() + (
-            retry_after_ms or min(pause_ms, _OVERLOAD_PAUSE_MS_MAX)
-        )
+        now_ms = self._clock.now_ms()
+        # Requests that were under way together are refused together: that is one refusal, not a row of them.
+        if now_ms >= member.quiet_until_ms:
+            member.refusals += 1
+        doubled_ms = _OVERLOAD_PAUSE_MS * 2 ** min(member.refusals - 1, 10)
+        pause_ms = retry_after_ms or min(doubled_ms, _OVERLOAD_PAUSE_MS_MAX)
+        member.quiet_until_ms = max(member.quiet_until_ms, now_ms + pause_ms)
 
     def _take_out(self, member: _Member) -> None:
-        if member.is_out or self.should_stop:
+        if member.is_out:
             return
         member.is_out = True
         self.log.warning("node %s is out: %s", member.node.name, member.last_error)
@@ -244,6 +249,9 @@ class Dispatch(Service):
             except NodeFault as fault:
                 member.last_error = fault.code
                 continue
+            except Exception as bug:  # noqa: BLE001 - whatever a client does, the node must be probed again
+                member.last_error = type(bug).__name__
+                continue
             member.is_out = False
             self.log.info("node %s is back", member.node.name)
             self._kick()
@@ -254,6 +262,7 @@ class Dispatch(Service):
     def lanes(self) -> tuple[LaneStatus, ...]:
         """The lanes now."""
         now_ms = self._clock.now_ms()
+        oldest_ms = [self._lanes.oldest_ms(lane) for lane in range(LANES)]
         in_flight = [0] * LANES
         for job in self._running.values():
             in_flight[job.lane] += 1
@@ -262,9 +271,9 @@ class Dispatch(Service):
                 priority=priority,
                 waiting=self._lanes.waiting(lane),
                 in_flight=in_flight[lane],
-                oldest_ms=now_ms - (self._lanes.oldest_ms(lane) or now_ms),
+                oldest_ms=0.0 if at_ms is None else now_ms - at_ms,
             )
-            for lane, priority in enumerate(PRIORITIES)
+            for lane, (priority, at_ms) in enumerate(zip(PRIORITIES, oldest_ms, strict=True))
         )
 
     def nodes(self) -> tuple[NodeStatus, ...]:
@@ -281,3 +290,10 @@ class Dispatch(Service):
             )
             for member in self._members
         )
+
+
+def _best(free: Sequence[_Member], job: Job) -> _Member:
+    """Of the nodes with room one that has not failed at this job, and then the one with the most of it."""
+    return min(
+        free, key=lambda member: (member.node.name in job.failed_on, member.in_flight / member.node.slots)
+    )

@@ -1,6 +1,7 @@
 """The book of a stage's partitions: what was handed out of each, what is settled, what may be committed.
 
-The transport writes fetched records in and reads commits out; agents see `Batch`es only. Nothing here does I/O.
+The transport writes fetched records in and reads commits out; agents see `Batch`es only. Nothing here does
+I/O.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Batch:
 
     __slots__ = ("_book", "_owned", "_span", "records")
 
-    def __init__(self, book: Partitions, owned: OwnedPartition, span: Span, records: Sequence[Record]) -> None:
+    def __init__(
+        self, book: Partitions, owned: OwnedPartition, span: Span, records: Sequence[Record]
+    ) -> None:
         self._book = book
         self._owned = owned
         self._span = span
@@ -68,12 +71,12 @@ class Batch:
         return self._owned.tp.partition
 
     @property
-    def is_owned(self) -> bool:
-        """Whether the partition is still ours."""
-        return self._owned.is_open
+    def is_wanted(self) -> bool:
+        """Whether work on it should begin: the partition is ours and will stay so."""
+        return self._owned.is_open and not self._book.is_draining
 
     def take(self) -> bool:
-        """Begin to work on it; False if the partition was given away while the batch waited."""
+        """Begin to work on it; False if it was given up, or its partition given away, while it waited."""
         return self._book.take(self._owned, self._span)
 
     def settle_all(self) -> None:
@@ -118,6 +121,8 @@ class Partitions:
     on_drain: list[Callable[[], None]] = field(default_factory=list)
     """Called when a drain begins: give up what was not begun."""
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
+    is_draining: bool = False
+    """From the beginning of a drain until the partitions are let go: no work begins."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
 
     def __repr__(self) -> str:
@@ -140,6 +145,7 @@ class Partitions:
             owned.is_open = False
         self.owned.clear()
         self._waiting.clear()
+        self.is_draining = False
         self.progress.set()
 
     # -- records --------------------------------------------------------------------------------------------
@@ -161,9 +167,9 @@ class Partitions:
 
     def take(self, owned: OwnedPartition, span: Span) -> bool:
         """An agent begins with a span."""
-        self._waiting.pop(id(span), None)
+        was_waiting = self._waiting.pop(id(span), None) is not None
         self.progress.set()
-        return owned.is_open
+        return was_waiting and owned.is_open
 
     def settle_all(self, owned: OwnedPartition, span: Span) -> None:
         """See `Batch.settle_all`."""
@@ -175,8 +181,7 @@ class Partitions:
     def settle(self, owned: OwnedPartition, span: Span, offset: int) -> None:
         """See `Batch.settle`."""
         if owned.is_open:
-            self.counts.settled += 1
-            owned.watermark.settle(span, offset, at_ms=self.clock.now_ms())
+            self.counts.settled += owned.watermark.settle(span, offset, at_ms=self.clock.now_ms())
             self.progress.set()
 
     @property
@@ -208,6 +213,7 @@ class Partitions:
 
     def begin_drain(self) -> None:
         """Give up what nobody began with; agents are told to do the same with what they hold."""
+        self.is_draining = True
         for span in self._waiting.values():
             span.abandon(span.offsets)
         self._waiting.clear()
@@ -246,7 +252,9 @@ class Partitions:
         return StageStatus(
             stage=self.stage,
             group=self.group,
-            partitions=tuple(self._partition(owned, is_held=tp in held_now) for tp, owned in self.owned.items()),
+            partitions=tuple(
+                self._partition(owned, is_held=tp in held_now) for tp, owned in self.owned.items()
+            ),
             settled=self.counts.settled,
             commits=self.counts.commits,
             commit_failures=self.counts.commit_failures,

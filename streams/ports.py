@@ -59,7 +59,10 @@ class Outgoing(NamedTuple):
 
 
 class PublishError(Exception):
-    """Some records of a batch will never be written; the others were. `failed` holds positions in the batch."""
+    """Some records of a batch will never be written; the others were.
+
+    `failed` holds their positions in the batch.
+    """
 
     def __init__(self, code: str, failed: Sequence[int]) -> None:
         super().__init__(f"{len(failed)} records were refused: {code}")
@@ -77,12 +80,14 @@ class Publisher(Protocol):
     def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
         """Hand records over at once; the future is done when Kafka has confirmed all of them.
 
-        It fails with `PublishError` where a record can never be written, and stays open while brokers are away.
+        It fails with `PublishError` where a record can never be written, and stays open while brokers are
+        away.
         """
         ...
 
 
-# -- inference ------------------------------------------------------------------------------------------------
+# -- inference
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

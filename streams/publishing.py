@@ -1,8 +1,9 @@
 """Writing to Kafka so that "published" means confirmed: librdkafka behind the `Publisher` port.
 
-A future of `publish` is done when the brokers have confirmed all its records. While they are away it stays open and
-the records are tried again for as long as it takes; a record that can never be written fails it; a producer that
-can never write again (a fatal error) says so once, and leaves futures open, so that nothing is settled.
+A future of `publish` is done when the brokers have confirmed all its records. While they are away it stays
+open and the records are tried again for as long as it takes; a record that can never be written fails it; a
+producer that can never write again (a fatal error) says so once, and leaves futures open, so that nothing is
+settled.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ class KafkaPublisher:
         if self._producer.produce_batch(topic, messages, on_delivery=report) == len(messages):
             return
         for position, message in zip(positions, messages, strict=True):
-            if error := message.get("_error"):
+            error: Any = message.get("_error")
+            if error is not None:
                 self._reported(flight, position, error)
 
     def _reported(self, flight: _Flight, position: int, error: ck.KafkaError | None) -> None:
@@ -159,7 +161,7 @@ class KafkaPublisher:
             self._again.append((flight, position))
 
     def _on_error(self, error: ck.KafkaError) -> None:
-        """librdkafka's own complaints: brokers that are away come back; fatal is for ever."""
+        """What librdkafka complains of: brokers that are away come back; fatal is for ever."""
         if error.code() == ck.KafkaError._FATAL or error.fatal():
             self.fatal = self.fatal or error.str()
             self._on_fatal(self.fatal)
@@ -183,7 +185,7 @@ class KafkaPublisher:
 
 
 def _position_of(message: ck.Message, records: Sequence[Outgoing], positions: Sequence[int]) -> int:
-    """Which of the records a failed report speaks of: bulk reports carry the message only. Failures are rare."""
+    """Which of the records a failed report speaks of: bulk reports carry the message only."""
     wanted = (message.partition(), message.key(), message.value())
     for position in positions:
         record = records[position]

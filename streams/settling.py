@@ -1,7 +1,7 @@
 """From confirmed to settled: what became of a record is published, and only then is the record settled.
 
-Where Kafka refuses what we publish for good (too large, most likely), the record becomes a dead letter; where it
-refuses even that, a dead letter without the payload says so.
+Where Kafka refuses what we publish for good (too large, most likely), the record becomes a dead letter; where
+it refuses even that, one without payload, key and headers says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from streams.dead_lettering import DeadLetters
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import Outgoing, Publisher, PublishError, Record
+
+_DETAIL = "Kafka refused what it led to"
 
 
 class Settling:
@@ -38,6 +40,45 @@ class Settling:
     def _publish(
         self, records: Sequence[Record], outgoing: Sequence[Outgoing], settle: Callable[[], None]
     ) -> None:
+        def refused(refusal: PublishError) -> None:
+            self._bury([records[position] for position in refusal.failed], refusal.code, settle)
+
+        self._when_confirmed(outgoing, settle, refused)
+
+    def _bury(self, records: Sequence[Record], code: str, settle: Callable[[], None]) -> None:
+        """The verdict or pending record was refused for good: the original becomes a dead letter."""
+
+        def refused(refusal: PublishError) -> None:
+            self._tally.error("dead letters were refused; they are written without what they hold")
+            self._bury_bare([records[position] for position in refusal.failed], code, settle)
+
+        for _ in records:
+            self._tally.dead_letter(self._dead_letters.stage, code)
+        letters = [self._dead_letters.of(record, code=code, detail=_DETAIL) for record in records]
+        self._when_confirmed(letters, settle, refused)
+
+    def _bury_bare(self, records: Sequence[Record], code: str, settle: Callable[[], None]) -> None:
+        """The dead letters were refused, too: what remains is the reason, and where the original stands.
+
+        Where Kafka will not take even that, nothing would tell of the records: they stay unsettled.
+        """
+        letters = [
+            self._dead_letters.of(record, code=code, detail=_DETAIL, is_bare=True) for record in records
+        ]
+        self._when_confirmed(
+            letters,
+            settle,
+            lambda _: self._tally.error("Kafka refuses dead letters; a partition stands still"),
+        )
+
+    def _when_confirmed(
+        self,
+        outgoing: Sequence[Outgoing],
+        settle: Callable[[], None],
+        refused: Callable[[PublishError], None],
+    ) -> None:
+        """Publish. What is neither confirmed nor refused settles nothing: it will be delivered again."""
+
         def ended(confirmed: asyncio.Future[None]) -> None:
             if confirmed.cancelled():
                 return
@@ -45,27 +86,8 @@ class Settling:
                 case None:
                     settle()
                 case PublishError() as refusal:
-                    self._bury([records[position] for position in refusal.failed], refusal.code, settle)
+                    refused(refusal)
                 case unexpected:
                     raise unexpected
 
         self._publisher.publish(outgoing).add_done_callback(ended)
-
-    def _bury(self, records: Sequence[Record], code: str, settle: Callable[[], None]) -> None:
-        """The verdict or pending record was refused for good: the original becomes a dead letter."""
-
-        def ended(confirmed: asyncio.Future[None]) -> None:
-            if not confirmed.cancelled() and isinstance(confirmed.exception(), PublishError):
-                self._tally.error("dead letters were refused; they were written without their payload")
-                letters = [self._letter(record, code, with_payload=False) for record in records]
-                self._publisher.publish(letters).add_done_callback(lambda _: settle())
-            else:
-                settle()
-
-        for _ in records:
-            self._tally.dead_letter(self._dead_letters.stage, code)
-        letters = [self._letter(record, code, with_payload=True) for record in records]
-        self._publisher.publish(letters).add_done_callback(ended)
-
-    def _letter(self, record: Record, code: str, *, with_payload: bool) -> Outgoing:
-        return self._dead_letters.of(record, code=code, detail="Kafka refused it", with_payload=with_payload)

@@ -1,4 +1,6 @@
-"""Which spans an event leaves behind: triage's one, judge's three. Told when it is done, for sampled events only."""
+"""Which spans an event leaves behind: triage's one, judge's three. Told when it is done, for sampled events
+only.
+"""
 
 from __future__ import annotations
 

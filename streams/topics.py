@@ -12,7 +12,8 @@ from schemas.event import PRIORITIES, Priority
 from schemas.settings import TopicSettings
 
 _HOUR_MS = 3_600_000
-# A record of `content.*` fits Kafka's default bound; a dead letter carries it in Base64 with headers and reason.
+# A record of `content.*` fits Kafka's default bound; a dead letter carries it in Base64 with headers and
+# reason.
 CONTENT_BYTES_MAX = 1_048_588
 DEAD_LETTER_BYTES_MAX = 4 << 20
 

@@ -1,8 +1,9 @@
 """Faust made lossless: its Kafka transport, by subclass, with batches, watermark commits and a bounded drain.
 
-Faust keeps membership, rebalances, agents and their supervision. Here it is given: one event for all records that
-a fetch brought of a partition; a commit of the contiguous watermark only; partitions held before the fetch instead
-of paused after it; urgent partitions asked first; and a producer that does nothing, because `publishing` writes.
+Faust keeps membership, rebalances, agents and their supervision. Here it is given: one event for all records
+that a fetch brought of a partition; a commit of the contiguous watermark only; partitions held before the
+fetch instead of paused after it; urgent partitions asked first; and a producer that does nothing, because
+`publishing` writes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import faust
@@ -20,16 +21,16 @@ from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage
-from mode import Service
+from faust.types import TP, ConsumerMessage, EventT, Message
+from mode.types import ServiceT
 
 from streams.partitions import Partitions, TopicPartition
 
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
-# Batches that may lie before the agents: enough to keep them busy while the next fetch is under way, few enough
-# that a critical record does not queue behind a backlog that was fetched before it.
+# Batches that may lie before the agents: enough to keep them busy while the next fetch is under way, few
+# enough that a critical record does not queue behind a backlog that was fetched before it.
 _BATCHES_WAITING_MAX = 3
 # Faust polls as long as it lives; the engine's own watchdog, not aiokafka's, says when work is stuck.
 _POLL_INTERVAL_MS = 2**31 - 1
@@ -41,7 +42,9 @@ class PositionLost(Exception):
     """The broker no longer holds what comes next: records were deleted before they were settled."""
 
     def __init__(self, tp: TopicPartition, *, expected: int, earliest: int) -> None:
-        super().__init__(f"{tp.topic}/{tp.partition}: {earliest - expected} records from {expected} on are gone")
+        super().__init__(
+            f"{tp.topic}/{tp.partition}: {earliest - expected} records from {expected} on are gone"
+        )
         self.missed = earliest - expected
 
 
@@ -60,12 +63,11 @@ class BatchTopic(Topic):
     """A topic whose events are batches: nothing is decoded on the way to the agent."""
 
     def _compile_decode(self) -> None:
-        create_event = self._create_event
+        """Faust would put a compiled decoder over `decode`; the one below is all there is."""
 
-        async def decode(message: ConsumerMessage, *, propagate: bool = False) -> Any:
-            return create_event(None, message.value, None, message=message)
-
-        self.decode = decode
+    async def decode(self, message: Message, *, propagate: bool = False) -> EventT[Any]:  # noqa: ARG002 - Faust's
+        """The batch as it is."""
+        return self._create_event(None, message.value, None, message=message)
 
 
 class PromptTableManager(TableManager):
@@ -79,8 +81,10 @@ class PromptTableManager(TableManager):
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the brokers."""
 
-    def _create_worker_consumer(self, transport: BatchTransport) -> aiokafka.AIOKafkaConsumer:
-        options = transport.options
+    consumer: BatchConsumer
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
+        options = self.consumer.options
         conf = self.app.conf
         # Range, because it gives partition k of all of a stage's topics to the same worker.
         self._assignor = RangePartitionAssignor
@@ -100,14 +104,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> RecordMap:
-        """What is buffered of the most urgent partitions first; waits only where nothing is buffered at all."""
+        """What is buffered of the most urgent partitions first; waits only where nothing is."""
         if not self.consumer.flow_active:
             return {}
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         limit = max_records or 1
-        found: RecordMap = {}
+        found: dict[TP, list[Any]] = {}
         with fetcher._subscriptions.fetch_context():
             for level in self._by_urgency(active_partitions):
                 # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
@@ -147,7 +151,7 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.options: TransportOptions = self.transport.options
+        self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
@@ -155,7 +159,7 @@ class BatchConsumer(driver.Consumer):
 
     # -- delivery -------------------------------------------------------------------------------------------
 
-    async def _drain_messages(self, fetcher: Service) -> None:
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Fetch and hand over, until somebody stops us."""
         try:
             while not (self.should_stop or fetcher.should_stop):
@@ -172,7 +176,7 @@ class BatchConsumer(driver.Consumer):
     async def _next_records(self) -> RecordMap:
         """The next fetch; empty where nothing came or nothing may be asked for."""
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self._flow()
         partitions = self.partitions
         partitions.progress.clear()
         active = self._get_active_partitions()
@@ -182,6 +186,11 @@ class BatchConsumer(driver.Consumer):
             await self._progress(_HELD_WAIT_S)
             return {}
         return await self._getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
+
+    async def _flow(self) -> None:
+        """Wait while Faust has stopped the flow: a rebalance is under way."""
+        # mode's types know only its own events; it waits for asyncio's just as well.
+        await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
 
     async def _progress(self, within_s: float) -> None:
         """Wait until something was settled or released, but not long."""
@@ -194,7 +203,7 @@ class BatchConsumer(driver.Consumer):
     async def _may_deliver(self, generation: int) -> bool:
         """Whether what was fetched is still ours: a rebalance in between makes it somebody else's."""
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self._flow()
         return not self.should_stop and generation == self.app.consumer_generation_id
 
     async def _deliver(self, records: RecordMap) -> None:
@@ -229,7 +238,7 @@ class BatchConsumer(driver.Consumer):
         owned = self.partitions.owned.get(tp)
         if owned is None or owned.expected is None or offset <= owned.expected:
             return
-        earliest = (await self._thread.earliest_offsets(aiokafka.TopicPartition(*tp))).popitem()[1]
+        earliest = next(iter((await self._thread.earliest_offsets(aiokafka.TopicPartition(*tp))).values()))
         if earliest > owned.expected:
             raise PositionLost(tp, expected=owned.expected, earliest=earliest)
 
@@ -250,7 +259,11 @@ class BatchConsumer(driver.Consumer):
         """Faust seeks to the committed offsets after an assignment; we note them."""
         await super().perform_seek()
         self.partitions.known_committed(
-            {TopicPartition(*tp): offset for tp, offset in self._committed_offset.items() if offset is not None}
+            {
+                TopicPartition(*tp): offset
+                for tp, offset in self._committed_offset.items()
+                if offset is not None
+            }
         )
 
     # -- rebalance and stop ---------------------------------------------------------------------------------
@@ -260,7 +273,9 @@ class BatchConsumer(driver.Consumer):
         began_ms = self.partitions.clock.now_ms()
         drained = await self._drained()
         if not drained:
-            self.log.warning("drain: %d records unfinished, they will be delivered again", self.partitions.awaited)
+            self.log.warning(
+                "drain: %d records unfinished, they will be delivered again", self.partitions.awaited
+            )
         try:
             async with asyncio.timeout(_LAST_COMMIT_S):
                 # The first may only have joined a commit under way, which knew less.

@@ -1,4 +1,6 @@
-"""What the operators' orders amount to: a fold over the `control` topic, the latest order of a subject wins."""
+"""What the operators' orders amount to: a fold over the `control` topic, the latest order of a subject
+wins.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The watermark of a partition: the offset below which everything is settled, so the one that may be committed.
+"""The watermark of a partition: the offset below which everything is settled, so the one that may be
+committed.
 
-Records are settled in any order; the watermark moves over the contiguous prefix only. Records arrive and mostly
-leave in spans (what one fetch brought), so the book is kept by span: a span that is settled whole costs one step.
+Records are settled in any order; the watermark moves over the contiguous prefix only. Records arrive and
+mostly leave in spans (what one fetch brought), so the book is kept by span: a span that is settled whole
+costs one step.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class Span:
         self.fetched_at_ms = at_ms
         self.left = len(offsets)
         """How many are not settled yet."""
-        self._open: set[int] | None = None  # Made when the first record is settled alone.
+        self._open: set[int] | None = None  # Made when a record leaves alone.
         self._abandoned: set[int] = set()
         self._head = 0
 
@@ -43,9 +45,7 @@ class Span:
 
     def settle(self, offset: int) -> bool:
         """Settle one record; False if it was settled before or never here."""
-        open_offsets = self._open
-        if open_offsets is None:
-            open_offsets = self._open = set(self.offsets)
+        open_offsets = self._opened()
         if offset not in open_offsets:
             return False
         open_offsets.remove(offset)
@@ -55,8 +55,7 @@ class Span:
 
     def abandon(self, offsets: Iterable[int]) -> None:
         """Give records up: they stay unsettled, will be delivered again, and no drain waits for them."""
-        open_offsets = set(self.offsets) if self._open is None else self._open
-        self._abandoned.update(open_offsets.intersection(offsets))
+        self._abandoned.update(self._opened().intersection(offsets))
 
     def first_unsettled(self) -> int:
         """The smallest offset that is not settled; asked only while one is left."""
@@ -64,6 +63,12 @@ class Span:
             while self.offsets[self._head] not in self._open:
                 self._head += 1
         return self.offsets[self._head]
+
+    def _opened(self) -> set[int]:
+        """The offsets that are not settled, one by one from now on."""
+        if self._open is None:
+            self._open = set(self.offsets)
+        return self._open
 
 
 class Watermark:
@@ -77,6 +82,7 @@ class Watermark:
         self.moved_at_ms = at_ms
         self.unsettled = 0
         self.unsettled_bytes = 0
+        """Of all spans above the watermark, settled ones too: so it bounds what a crash repeats, as well."""
 
     def __repr__(self) -> str:
         return f"<Watermark {self.position} | {self.unsettled} unsettled in {len(self._spans)} spans>"
@@ -115,7 +121,7 @@ class Watermark:
         return span
 
     def unseen(self, offsets: Sequence[int]) -> int:
-        """The index of the first offset that was not registered before: a fetch may repeat itself after a seek."""
+        """The index of the first new offset: after a seek, a fetch may repeat what was there before."""
         return 0 if self._next is None else bisect_left(offsets, self._next)
 
     def settle_all(self, span: Span, *, at_ms: float) -> None:
@@ -123,15 +129,17 @@ class Watermark:
         self.unsettled -= span.settle_all()
         self._sweep(at_ms)
 
-    def settle(self, span: Span, offset: int, *, at_ms: float) -> None:
-        """Settle one record of a span."""
+    def settle(self, span: Span, offset: int, *, at_ms: float) -> bool:
+        """Settle one record of a span; False if it was settled before."""
+        holds_the_mark = span.left > 0 and self._spans[0] is span and span.first_unsettled() == offset
         if not span.settle(offset):
-            return
+            return False
         self.unsettled -= 1
+        if holds_the_mark:
+            self.moved_at_ms = at_ms
         if not span.left:
             self._sweep(at_ms)
-        elif self._spans[0] is span and offset == span.offsets[0]:
-            self.moved_at_ms = at_ms
+        return True
 
     def _sweep(self, at_ms: float) -> None:
         """Forget the settled spans at the head."""
