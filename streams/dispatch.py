@@ -107,7 +107,8 @@ class Dispatch(Service):
 
     def __repr__(self) -> str:
         up = sum(not member.is_out for member in self._members)
-        return f"<Dispatch [{up} of {len(self._members)} up | {len(self._running)} in flight, {len(self._lanes)} waiting]>"
+        work = f"{len(self._running)} in flight, {len(self._lanes)} waiting"
+        return f"<Dispatch [{up} of {len(self._members)} up | {work}]>"
 
     def submit(self, job: Job) -> None:
         """Queue a job; one of its callbacks is called exactly once."""

@@ -1,5 +1,4 @@
-"""The watermark of a partition: the offset below which everything is settled, so the one that may be
-committed.
+"""The watermark of a partition: everything below it is settled, so it is the offset that may be committed.
 
 Records are settled in any order; the watermark moves over the contiguous prefix only. Records arrive and
 mostly leave in spans (what one fetch brought), so the book is kept by span: a span that is settled whole
