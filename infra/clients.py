@@ -6,7 +6,7 @@ nothing: a command that looks at a topic must leave no trace in the cluster. Kaf
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import (
@@ -86,21 +86,29 @@ def partitions_of(cluster: Cluster, topic: str) -> int:
 class Writer:
     """Writes records, each to the partition that murmur2 gives its key, and waits until Kafka has them."""
 
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster, *, patience_s: float = _ANSWER_WITHIN_S) -> None:
         # What a person waits for is told within the time of a request, not within the two minutes for which a
         # worker would try.
         options = producer_options(settings.kafka, cluster.bootstrap) | {
-            "delivery.timeout.ms": int(_ANSWER_WITHIN_S * 1_000),
+            "delivery.timeout.ms": int(patience_s * 1_000),
             "request.timeout.ms": int(_ANSWER_WITHIN_S * 1_000) // 2,
         }
         self._producer = Producer(options)
         self._cluster = cluster
         self._refused: KafkaError | None = None
 
-    def write(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
-        """Hand one record over; waits where the local queue is full."""
+    def write(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers = (),
+        *,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Hand one record over; waits where the local queue is full, as long as it is wanted."""
         partition = partition_of(key, partitions_of(self._cluster, topic))
-        while True:
+        while is_wanted():
             try:
                 self._producer.produce(
                     topic,
@@ -116,6 +124,12 @@ class Writer:
                 self._producer.poll(_POLL_S)
             except KafkaException as error:
                 raise _refused(topic, error.args[0]) from None
+
+    def serve(self) -> None:
+        """Take note of what Kafka has confirmed or refused since; a `Failure` for the latter."""
+        self._producer.poll(0)
+        if self._refused is not None:
+            raise _refused("the topic", self._refused)
 
     def flush(self) -> None:
         """Wait until everything is confirmed; a `Failure` if something is not."""

@@ -61,13 +61,13 @@ class Child:
         return self.spec.name
 
     @property
-    def last_line(self) -> str:
-        """What the child said last."""
-        return self._lines.last_line
+    def last_words(self) -> str:
+        """What the child said last: its complaint, if that is what it ended with."""
+        return self._lines.complaint or self._lines.last_line
 
     def spawn(self) -> asyncio.Future[int]:
         """Start the process; the future is done when it has ended: its exit code, or its signal, negative."""
-        self._lines.last_line = ""
+        self._lines = Lines(self.name)
         process = subprocess.Popen(
             self.spec.argv,
             stdin=subprocess.DEVNULL,

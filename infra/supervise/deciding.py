@@ -34,7 +34,7 @@ class Death:
     status: int
     """The exit code; negative: the signal."""
     was_ever_ready: bool
-    last_line: str = ""
+    last_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def restart_or_give_up(
     if deaths > settings.restarts_max:
         return GiveUp(
             f"it died {deaths} times within {settings.restart_window_s} s, at last by {how(last.status)}"
-            + (f" ({last.last_line})" if last.last_line else ""),
+            + (f" ({last.last_words})" if last.last_words else ""),
             ExitCode.CHILD_KEPT_DYING,
         )
     return Restart(min(_DELAY_MS_FIRST * 2 ** (deaths - 1), _DELAY_MS_MAX))
@@ -89,5 +89,4 @@ def how(status: int) -> str:
 
 
 def _sentence_of(death: Death) -> str:
-    sentence = death.last_line.removeprefix("penstock: ")
-    return sentence or f"it ended with {how(death.status)}"
+    return death.last_words or f"it ended with {how(death.status)}"

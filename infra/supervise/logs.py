@@ -14,6 +14,8 @@ from pathlib import Path
 LINE_BYTES_MAX = 16_384
 # What is kept of the last line, for the sentence that says why a child died.
 _LAST_LINE_BYTES_MAX = 500
+_COMPLAINT = b"penstock: "
+_COMPLAINT_CHARS_MAX = 4_000
 
 
 class Lines:
@@ -23,6 +25,8 @@ class Lines:
         self._name = name.encode()
         self._rest = b""
         self.last_line = ""
+        self.complaint = ""
+        """The sentence with which a command of ours failed, where the last lines are one."""
 
     def feed(self, chunk: bytes, at_ms: int) -> list[bytes]:
         """The lines that are complete now."""
@@ -39,12 +43,21 @@ class Lines:
         return self._prefixed([rest], at_ms) if rest else []
 
     def _prefixed(self, lines: list[bytes], at_ms: int) -> list[bytes]:
-        for line in reversed(lines):
+        for line in lines:
             if line.strip():
-                self.last_line = line.strip()[:_LAST_LINE_BYTES_MAX].decode("utf-8", "replace")
-                break
+                self._remember(line)
         prefix = f"{_stamp(at_ms)} ".encode() + self._name + b" | "
         return [prefix + line.rstrip(b"\r") + b"\n" for line in lines]
+
+    def _remember(self, line: bytes) -> None:
+        self.last_line = line[:_LAST_LINE_BYTES_MAX].decode("utf-8", "replace").strip()
+        if line.startswith(_COMPLAINT):
+            self.complaint = self.last_line.removeprefix(_COMPLAINT.decode())
+        elif line.startswith(b"  ") and self.complaint and len(self.complaint) < _COMPLAINT_CHARS_MAX:
+            # A complaint of several lines has its further lines indented.
+            self.complaint += f"\n  {self.last_line}"
+        else:
+            self.complaint = ""
 
 
 class RotatingLog:

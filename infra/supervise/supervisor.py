@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from infra.cli.terminal import safe
 from infra.errors import ExitCode, Failure
 from infra.supervise import reaper
 from infra.supervise.child import Child, Spec
@@ -111,7 +112,7 @@ class Supervisor:
             if self._must_stop():
                 break
             now_ms = self._clock.now_ms()
-            history.append(Death(now_ms, status, was_ever_ready, child.last_line))
+            history.append(Death(now_ms, status, was_ever_ready, child.last_words))
             match restart_or_give_up(history, now_ms, self._settings):
                 case GiveUp(reason, exit_code):
                     child.state = "stopped"
@@ -120,7 +121,7 @@ class Supervisor:
                 case Restart(delay_ms):
                     child.state = "pausing"
                     child.restarts += 1
-                    said = f" Its last line: {child.last_line}" if child.last_line else ""
+                    said = f" Its last words: {safe(child.last_words)}" if child.last_words else ""
                     self._tell(
                         f"{child.name} died ({how(status)}); starting it again in "
                         f"{delay_ms / 1_000:.1f} s.{said}"

@@ -15,8 +15,8 @@ from schemas.settings import SuperviseSettings
 SETTINGS = SuperviseSettings()
 
 
-def _death(at_s: float = 0, status: int = -9, *, was_ever_ready: bool = True, last_line: str = "") -> Death:
-    return Death(at_s * 1_000, status, was_ever_ready, last_line)
+def _death(at_s: float = 0, status: int = -9, *, was_ever_ready: bool = True, last_words: str = "") -> Death:
+    return Death(at_s * 1_000, status, was_ever_ready, last_words)
 
 
 def test_a_first_death_is_followed_by_a_restart_after_a_short_pause() -> None:
@@ -31,7 +31,7 @@ def test_the_pause_doubles_with_each_death_in_the_window_up_to_a_bound() -> None
 
 
 def test_the_sixth_death_within_a_minute_is_the_last() -> None:
-    deaths = [_death(at_s, last_line="out of ideas") for at_s in range(6)]
+    deaths = [_death(at_s, last_words="out of ideas") for at_s in range(6)]
     assert isinstance(restart_or_give_up(deaths[:5], 4_000, SETTINGS), Restart)
     decided = restart_or_give_up(deaths, 5_000, SETTINGS)
     assert isinstance(decided, GiveUp)
@@ -47,7 +47,7 @@ def test_deaths_before_the_window_are_forgotten() -> None:
 
 @pytest.mark.parametrize("code", [ExitCode.USAGE, ExitCode.POLICY, ExitCode.TOPICS, ExitCode.POSITION_LOST])
 def test_a_mistake_is_not_tried_again_and_is_told_in_the_childs_own_words(code: ExitCode) -> None:
-    death = _death(status=code, last_line="penstock: No such policy: push one.")
+    death = _death(status=code, last_words="No such policy: push one.")
     assert restart_or_give_up([death], 0, SETTINGS) == GiveUp("No such policy: push one.", code)
 
 

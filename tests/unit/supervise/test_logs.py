@@ -34,6 +34,14 @@ def test_the_last_line_that_says_something_is_remembered_within_a_bound() -> Non
     assert len(lines.last_line) == 500
 
 
+def test_a_complaint_is_remembered_with_its_further_lines_and_forgotten_when_the_child_goes_on() -> None:
+    lines = Lines("node")
+    lines.feed(b"starting\npenstock: Two mistakes:\n  one\n  two\n", AT_MS)
+    assert lines.complaint == "Two mistakes:\n  one\n  two"
+    lines.feed(b"well, then\n", AT_MS)
+    assert lines.complaint == ""
+
+
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_nothing_is_lost_however_the_stream_is_cut(chunks: list[bytes]) -> None:
     lines = Lines("node")

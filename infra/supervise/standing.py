@@ -1,0 +1,42 @@
+"""How `up` stands, in one line: children, verdicts by who decided, rate, waits, lag. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.load.tally import RunTally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The figures of the status line."""
+
+    up: int
+    children: int
+    restarts: int
+    sent: int | None
+    tally: RunTally
+    elapsed_s: float
+    lag: int | None
+
+    def __str__(self) -> str:
+        parts = [self._children(), self._verdicts()]
+        if waits := self.tally.waits_ms(0.5, 0.95):
+            parts.append(f"wait p50 {waits[0]:.0f} ms, p95 {waits[1]:.0f} ms")
+        if inferences := self.tally.inferences_ms(0.5):
+            parts.append(f"inference p50 {inferences[0]:.0f} ms")
+        parts.append(f"lag {'?' if self.lag is None else self.lag}")
+        if self.tally.dead_letters:
+            parts.append(f"{self.tally.dead_letters} dead letters")
+        return " | ".join(parts)
+
+    def _children(self) -> str:
+        restarts = f", {self.restarts} restarts" if self.restarts else ""
+        return f"{self.up}/{self.children} up{restarts}"
+
+    def _verdicts(self) -> str:
+        total = self.tally.verdicts
+        rate = total / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        of = f" of {self.sent} sent" if self.sent is not None else ""
+        decided = ", ".join(f"{name} {count}" for name, count in self.tally.decided_by.items() if count)
+        return f"{total} verdicts{of} ({rate:.1f}/s){f': {decided}' if decided else ''}"
