@@ -72,10 +72,27 @@ async def test_a_request_cancelled_in_the_moment_of_its_turn_gives_the_slot_to_t
     assert slots.busy == 0
 
 
+async def test_a_slot_passes_over_a_request_that_was_cancelled_just_before():
+    slots = Slots(1, queue_max=2)
+    first, second, third = (Request(slots) for _ in range(3))
+    await settle()
+    # In one turn of the loop: the first lets go, and the second, still in the line, is cancelled.
+    first.let_go.set()
+    second.task.cancel()
+    await settle()
+    assert first.task.done()
+    assert third.is_served
+    third.let_go.set()
+    await asyncio.gather(first.task, third.task)
+    assert slots.busy == slots.waiting == 0
+
+
 @given(
     st.integers(1, 3),
     st.integers(0, 4),
-    st.lists(st.tuples(st.sampled_from(["come", "finish", "cancel"]), st.integers(0, 9)), max_size=40),
+    st.lists(
+        st.tuples(st.sampled_from(["come", "finish", "cancel", "turn"]), st.integers(0, 9)), max_size=40
+    ),
 )
 def test_whoever_comes_finishes_or_is_cancelled_no_slot_is_lost_or_given_twice(slot_count, queue_max, steps):
     async def play() -> None:
@@ -84,11 +101,12 @@ def test_whoever_comes_finishes_or_is_cancelled_no_slot_is_lost_or_given_twice(s
         for what, which in steps:
             if what == "come":
                 alive.append(Request(slots))
+            elif what == "turn":
+                # Only here does the loop turn: cancellations and hand-overs are to meet between two turns.
+                await asyncio.sleep(0)
             elif alive:
                 request = alive[which % len(alive)]
                 request.let_go.set() if what == "finish" else request.task.cancel()
-            # No settling here: cancellations and hand-overs are to meet in the same turn of the loop.
-            await asyncio.sleep(0)
             served = sum(r.is_served and not r.task.done() for r in alive)
             assert served <= slots.busy <= slot_count
             assert slots.waiting <= queue_max
