@@ -470,7 +470,7 @@ class ReferenceNodeSettings(_Branch, frozen=True, kw_only=True):
     ] = 8 << 20
     alpha_ms: Annotated[
         float, Meta(ge=0, le=60_000, description="Service time: fixed part of a request.", extra=RESTART)
-    ] = 10.0
+    ] = 30.0
     beta_ms: Annotated[
         float, Meta(ge=0, le=60_000, description="Service time: part for each busy slot.", extra=RESTART)
     ] = 1.1
