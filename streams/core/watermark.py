@@ -79,6 +79,7 @@ class Watermark:
         self._spans: deque[Span] = deque()
         self._next: int | None = None
         self.moved_at_ms = at_ms
+        """When it moved last, or had nothing to wait for: since then it rests while records wait."""
         self.unsettled = 0
         self.unsettled_bytes = 0
         """Of all spans above the watermark, settled ones too: so it bounds what a crash repeats, as well."""
@@ -113,6 +114,8 @@ class Watermark:
         if not offsets or (self._next is not None and offsets[0] < self._next):
             raise ValueError(f"offsets {offsets[:1]} do not continue {self._next}")
         span = Span(offsets, size_bytes=size_bytes, at_ms=at_ms)
+        if not self._spans:
+            self.moved_at_ms = at_ms
         self._spans.append(span)
         self._next = offsets[-1] + 1
         self.unsettled += len(offsets)

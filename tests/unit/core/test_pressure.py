@@ -1,0 +1,95 @@
+"""Pressure: who is held at which bound, and that what is urgent never waits for what is not."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.pressure import Bounds, Load, held
+
+BOUNDS = Bounds(partition_records_max=100, total_records_max=1_000, total_bytes_max=10_000)
+
+
+def load(partition: str, urgency: int, records: int = 0, size_bytes: int = 0) -> Load[str]:
+    return Load(partition, urgency, records, size_bytes)
+
+
+def four(records: int = 0, size_bytes: int = 0) -> list[Load[str]]:
+    """One partition of each urgency; that of urgency 1 holds what is unsettled."""
+    busy = [load("busy", 1, records, size_bytes)] if records or size_bytes else []
+    return [*busy, load("critical", 0), load("high", 1), load("medium", 2), load("low", 3)]
+
+
+loads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 150), st.integers(0, 3_000)), max_size=40).map(
+    lambda many: [load(str(at), *figures) for at, figures in enumerate(many)]
+)
+
+
+def test_nobody_is_held_without_load():
+    assert held(four(), BOUNDS) == set()
+
+
+def test_a_partition_is_held_at_its_own_bound_and_not_before():
+    assert held([load("a", 0, 99), load("b", 0, 100)], BOUNDS) == {"b"}
+
+
+def test_from_half_of_the_total_on_the_two_least_urgent_are_held():
+    many = [load(str(at), 1, 50) for at in range(10)]
+    assert held([*many, *four()], BOUNDS) == {"medium", "low"}
+    assert held([*many[:-1], *four(records=49)], BOUNDS) == set()
+
+
+def test_at_the_total_everything_but_the_most_urgent_is_held():
+    many = [load(str(at), 1, 50) for at in range(20)]
+    assert held([*many, *four()], BOUNDS) == {str(at) for at in range(20)} | {"high", "medium", "low"}
+
+
+def test_bytes_count_as_records_do():
+    assert held(four(records=1, size_bytes=5_000), BOUNDS) == {"medium", "low"}
+    assert held(four(records=1, size_bytes=10_000), BOUNDS) == {"busy", "high", "medium", "low"}
+
+
+def test_a_backlog_of_urgent_records_holds_nobody_else():
+    many = [load(str(at), 0, 99, 9_000) for at in range(50)]
+    assert held([*many, *four()], BOUNDS) == set()
+
+
+def test_of_no_partitions_none_is_held():
+    assert held([], BOUNDS) == set()
+
+
+@given(loads)
+def test_the_most_urgent_are_held_by_their_own_bound_only(many):
+    critical = {one.partition for one in many if one.urgency == 0}
+    full = {one.partition for one in many if one.records >= BOUNDS.partition_records_max}
+    assert held(many, BOUNDS) & critical == full & critical
+
+
+@given(loads)
+def test_who_is_held_beyond_its_own_bound_is_held_with_everybody_less_urgent(many):
+    out = held(many, BOUNDS)
+    given_way = [
+        one.urgency for one in many if one.partition in out and one.records < BOUNDS.partition_records_max
+    ]
+    if given_way:
+        assert {one.partition for one in many if one.urgency >= min(given_way)} <= out
+
+
+@given(loads, st.integers(0, 39), st.integers(1, 500))
+def test_more_load_never_releases_anybody(many, at, more):
+    before = held(many, BOUNDS)
+    heavier = [
+        load(one.partition, one.urgency, one.records + more, one.size_bytes + more) if index == at else one
+        for index, one in enumerate(many)
+    ]
+    assert before <= held(heavier, BOUNDS)
+
+
+@given(loads)
+def test_what_may_be_fetched_is_bounded(many):
+    """Whatever comes in, of the less urgent no more is asked for than the totals allow."""
+    out = held(many, BOUNDS)
+    if any(one.urgency > 0 and one.partition not in out for one in many):
+        others = [one for one in many if one.urgency > 0]
+        assert sum(one.records for one in others) < BOUNDS.total_records_max
+        assert sum(one.size_bytes for one in others) < BOUNDS.total_bytes_max
