@@ -156,3 +156,14 @@ def test_everybody_who_was_put_in_is_taken_out_once(entries):
 
 def test_it_says_how_it_stands():
     assert repr(filled(1, 0, 2, 3)) == "<Lanes | 1, 0, 2, 3 waiting>"
+
+
+@given(st.lists(st.integers(0, 50), min_size=5, max_size=60), st.integers(2, 5))
+def test_the_order_survives_a_removal(due_ms, divisor):
+    lanes: Lanes[tuple[int, int]] = Lanes()
+    for number, deadline_ms in enumerate(due_ms):
+        lanes.put((deadline_ms, number), lane=0, at_ms=0.0, deadline_ms=float(deadline_ms))
+    lanes.remove(lambda item: item[1] % divisor == 0)
+    left = [item for item in iter(lanes.take, None) if item is not None]
+    assert left == sorted(left)
+    assert len(left) == sum(number % divisor != 0 for number in range(len(due_ms)))
