@@ -1,0 +1,112 @@
+"""Policies in a real Kafka: published once, replaced by higher versions only, read back as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.cli import main
+from infra.clients import Writer, reach
+from infra.errors import ExitCode, Failure
+from infra.policies import default_policy_path, read
+from infra.policy_topic import push, push_if_none, read_book
+from infra.topics import ensure
+from schemas.settings import KafkaSettings, Settings, TopicSettings
+from streams.core.policies import document_key
+from streams.topics import Topics
+
+
+@pytest.fixture
+def settings(kafka, topics_prefix):
+    """Give settings under which all topics have been made."""
+    made = Settings(
+        kafka=KafkaSettings(bootstrap=kafka), topics=TopicSettings(prefix=topics_prefix, partitions=1)
+    )
+    ensure(made, reach(made))
+    return made
+
+
+@pytest.fixture
+def version(tmp_path):
+    """Give the default policy in another version."""
+
+    def of(number: int):
+        file = Path(tmp_path / f"{number}.toml")
+        text = default_policy_path().read_text(encoding="utf-8")
+        file.write_text(text.replace("\nversion = 1\n", f"\nversion = {number}\n"), encoding="utf-8")
+        return read(file)
+
+    return of
+
+
+def test_what_is_published_is_read_back_as_it_was(settings, version):
+    assert read_book(settings).pointers() == ()
+    assert push(version(1), settings) == "active"
+    book = read_book(settings)
+    assert book.pointer("default").digest == version(1).ref.digest
+    assert book.document(version(1).ref.digest).policy == version(1).policy
+    assert book.compile_due() == ()
+    assert book.active("default").ref == version(1).ref
+
+
+def test_the_same_policy_is_published_once(settings, version):
+    assert push(version(1), settings) == "active"
+    assert push(version(1), settings) == "already_active"
+    assert read_book(settings).pointer("default").history == ()
+
+
+def test_a_higher_version_replaces_and_the_history_remembers(settings, version):
+    push(version(1), settings)
+    push(version(3), settings)
+    with pytest.raises(Failure, match="give it version 4 or more") as refused:
+        push(version(2), settings)
+    assert refused.value.exit_code is ExitCode.POLICY
+    pointer = read_book(settings).pointer("default")
+    assert (pointer.version, pointer.history) == (3, (version(1).ref.digest,))
+
+
+def test_the_policy_of_the_house_never_replaces_a_chosen_one(settings, version):
+    assert push_if_none(version(2), settings)
+    assert not push_if_none(version(9), settings)
+    assert read_book(settings).pointer("default").version == 2
+
+
+def test_without_topics_the_failure_says_how_to_make_them(kafka, topics_prefix, version):
+    bare = Settings(kafka=KafkaSettings(bootstrap=kafka), topics=TopicSettings(prefix=topics_prefix))
+    with pytest.raises(Failure, match="penstock topics create") as failure:
+        push(version(1), bare)
+    assert failure.value.exit_code is ExitCode.TOPICS
+
+
+def test_a_policy_of_a_newer_release_is_told_as_such(settings, version):
+    writer = Writer(settings, reach(settings))
+    writer.write(Topics.of(settings.topics).policy, document_key("0" * 32), b'{"v":2}')
+    writer.flush()
+    with pytest.raises(Failure, match="update this one") as failure:
+        push(version(1), settings)
+    assert failure.value.exit_code is ExitCode.UNKNOWN_VERSION
+
+
+def test_the_command_publishes_shows_and_tells_the_history(settings, capsys):
+    flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
+    assert main([*flags, "policy", "show", "default"]) == ExitCode.POLICY
+    assert main([*flags, "policy", "push"]) == ExitCode.OK
+    assert main([*flags, "policy", "push"]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert "penstock policy push FILE" in said.err
+    assert [line.partition(") ")[2] for line in said.out.splitlines()] == [
+        "is published and active",
+        "is active already",
+    ]
+
+    assert main([*flags, "policy", "show", "--json"]) == ExitCode.OK
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["id"], row["version"]) == ("default", 1)
+    assert main([*flags, "policy", "show", "default"]) == ExitCode.OK
+    assert "rule short-and-plain: allow" in capsys.readouterr().out
+    assert main([*flags, "policy", "show", "default", "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["labels"][0]["name"] == "spam"
+    assert main([*flags, "policy", "history"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{row['digest']}  version 1  active\n"
