@@ -105,9 +105,20 @@ class Writer:
         headers: Headers = (),
         *,
         is_wanted: Callable[[], bool] = lambda: True,
+        on_placed: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
-        """Hand one record over; waits where the local queue is full, as long as it is wanted."""
+        """Hand one record over; topic, partition and offset are told once Kafka has it.
+
+        Waits where the local queue is full, as long as the record is wanted.
+        """
         partition = partition_of(key, partitions_of(self._cluster, topic))
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                on_placed(topic, partition, message.offset() or 0)
+            elif self._refused is None:
+                self._refused = error
+
         while is_wanted():
             try:
                 self._producer.produce(
@@ -116,7 +127,7 @@ class Writer:
                     key=key,
                     partition=partition,
                     headers=[*headers],
-                    on_delivery=self._on_delivery,
+                    on_delivery=delivered,
                 )
                 self._producer.poll(0)
                 return
@@ -141,10 +152,6 @@ class Writer:
 
     def __len__(self) -> int:
         return len(self._producer)
-
-    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None and self._refused is None:
-            self._refused = error
 
 
 class Reader:

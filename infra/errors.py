@@ -42,6 +42,8 @@ class ExitCode(IntEnum):
     """A record of an unknown version stands on one of our own topics."""
     CRASH_LOOP = 14
     """A stage fails again and again on the same work."""
+    NOT_RUNNING = 15
+    """Nothing of Penstock runs for this data directory."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
     READER_GONE = 141

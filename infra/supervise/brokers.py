@@ -10,12 +10,11 @@ from pathlib import Path
 
 from infra import topics
 from infra.clients import Cluster
-from infra.embedded import bootstrap_of
-from infra.embedded.artifacts import read_lock
+from infra.embedded import EmbeddedKafka, bootstrap_of
 from infra.embedded.instance import read_instance
-from infra.embedded.jars import cache_directory, ensure
 from infra.embedded.progress import Drawn
 from infra.embedded.readiness import Probe
+from infra.errors import ExitCode, Failure
 from infra.policies import default_policy_path, read
 from infra.policy_topic import push_if_none
 from infra.supervise.waiting import beside
@@ -54,10 +53,15 @@ def running_at(data_dir: Path) -> str:
     return bootstrap_of(data_dir) or ""
 
 
-def fetch(settings: EmbeddedSettings) -> None:
+def fetch(data_dir: Path, settings: EmbeddedSettings) -> None:
     """Have the jars, with progress shown: the child could only write it to its log."""
-    artifacts = read_lock().of("broker")
-    ensure(artifacts, cache_directory(settings.cache_dir), settings.mirror, Drawn(sys.stdout, "Kafka"))
+    if settings.brokers != 1:
+        raise Failure(
+            f"`up` keeps one broker, not embedded.brokers = {settings.brokers}: start the cluster with "
+            "`penstock kafka start`; `up` then uses it.",
+            exit_code=ExitCode.USAGE,
+        )
+    EmbeddedKafka(data_dir / "kafka", settings, progress=Drawn(sys.stdout, "Kafka")).fetch()
 
 
 def ensure_topics(settings: Settings, cluster: Cluster) -> int:

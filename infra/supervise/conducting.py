@@ -137,7 +137,7 @@ class Up:
             elif bootstrap := await beside(lambda: brokers.running_at(self._data_dir)):
                 tell(f"runs already at {bootstrap}, and is left running")
             else:
-                await beside(lambda: brokers.fetch(self._settings.embedded))
+                await beside(lambda: brokers.fetch(self._data_dir, self._settings.embedded))
                 probe = brokers.KafkaProbe(self._data_dir)
                 await self._supervisor.start([tree.kafka(self._flags, self._settings, probe.look)])
                 tell(f"ready at {probe.bootstrap}")

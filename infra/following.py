@@ -1,0 +1,59 @@
+"""Following a topic for a command: from the end, the start, or a little before the end; on and on, or once.
+
+What stood in the topic at the beginning is given in the order of time, as far as it fits; what comes later,
+as it comes. Decoding is the caller's.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from infra.clients import Cluster, Found, Reader
+from schemas.settings import Settings
+
+From = Literal["end", "start"] | int
+"""Where to begin; a number: with the last so many records."""
+
+
+def follow(
+    settings: Settings, cluster: Cluster, topics: Sequence[str], begin: From, *, on_and_on: bool
+) -> Iterator[Found]:
+    """Records, as they come; ends with what stood there at the beginning unless it is to go on and on."""
+    reader = Reader(settings, cluster)
+    try:
+        left = reader.ends(topics)
+        if begin == "end":
+            reader.start_at_end(topics)
+            left = {}
+        elif begin == "start":
+            reader.start_at_beginning(topics)
+            yield from _to_end(reader, left)
+        else:
+            reader.start_before_end(topics, begin)
+            yield from latest(_to_end(reader, left), begin)
+        while on_and_on:
+            yield from reader.read()
+    finally:
+        reader.close()
+
+
+def latest(records: Iterator[Found], count: int) -> list[Found]:
+    """The last so many by their time, the oldest first."""
+    return sorted(heapq.nlargest(count, records, key=_moment), key=_moment)
+
+
+def _to_end(reader: Reader, left: dict[tuple[str, int], int]) -> Iterator[Found]:
+    """Everything up to the offsets that were the ends at the beginning; what lies beyond is given, too."""
+    left = dict(left)
+    while left:
+        for found in sorted(reader.read(), key=_moment):
+            place = (found.topic, found.partition)
+            if found.offset + 1 >= left.get(place, found.offset + 2):
+                del left[place]
+            yield found
+
+
+def _moment(found: Found) -> tuple[int, str, int, int]:
+    return (found.timestamp_ms, found.topic, found.partition, found.offset)

@@ -1,0 +1,88 @@
+"""An operator's orders: written to `control`, and seen to be obeyed by the workers of this data directory.
+
+Workers elsewhere obey as well; only those on this machine can be asked whether they have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_never
+
+from infra.clients import Writer, reach
+from infra.errors import ExitCode, Failure
+from infra.running import worker_statuses
+from schemas.control import Control, Enforce, Pause
+from schemas.event import PRIORITIES, Priority
+from schemas.settings import Settings
+from schemas.wire import encode
+from streams.observing import WorkerStatus
+from streams.ports import Clock
+from streams.topics import Topics
+
+# What an operator is promised. A worker reads `control` within its fetch wait, 0.1 s.
+OBEYED_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.05
+
+
+def pauses(which: Priority | str, clock: Clock, *, active: bool) -> list[Control]:
+    """The orders that hold back one priority, or `all`, or let it go on."""
+    chosen: Sequence[Priority] = [one for one in PRIORITIES if which in {one, "all"}]
+    return [Pause(v=1, issued_at=_moment(clock), priority=one, active=active) for one in chosen]
+
+
+def enforcing(clock: Clock, *, active: bool) -> list[Control]:
+    """The order that turns blocking on or off."""
+    return [Enforce(v=1, issued_at=_moment(clock), active=active)]
+
+
+def is_obeyed(order: Control, status: WorkerStatus) -> bool:
+    """Whether a worker does what an order says."""
+    match order:
+        case Pause():
+            return (order.priority in status.paused) == order.active
+        case Enforce():
+            return status.enforce == order.active
+        case _:
+            assert_never(order)
+
+
+def give(orders: Sequence[Control], settings: Settings) -> str:
+    """Write orders and wait until they are obeyed; who obeyed, as a sentence."""
+    cluster = reach(settings)
+    writer = Writer(settings, cluster)
+    topic = Topics.of(settings.topics).control
+    for order in orders:
+        writer.write(topic, order.subject.encode(), encode(order))
+    writer.flush()
+    return _await_obedience(orders, lambda: worker_statuses(Path(settings.data_dir)))
+
+
+def _await_obedience(orders: Sequence[Control], ask: Callable[[], dict[str, WorkerStatus | None]]) -> str:
+    deadline = time.monotonic() + OBEYED_WITHIN_S
+    while True:
+        statuses = ask()
+        # One that does not answer cannot be said to obey.
+        waiting = [
+            name
+            for name, status in statuses.items()
+            if status is None or not all(is_obeyed(order, status) for order in orders)
+        ]
+        if not waiting:
+            break
+        if time.monotonic() >= deadline:
+            raise Failure(
+                f"The order is written, but not obeyed within {OBEYED_WITHIN_S:g} s by "
+                f"{', '.join(waiting)}: see `penstock status` and its log.",
+                exit_code=ExitCode.TIMED_OUT,
+            )
+        time.sleep(_LOOK_EVERY_S)
+    if not statuses:
+        return "the order is written; no worker runs for this data directory to be asked"
+    return f"obeyed by {', '.join(statuses)}"
+
+
+def _moment(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.wall_ms() / 1_000, UTC)

@@ -1,0 +1,117 @@
+"""What `penstock status` tells, as plain values: workers by their own words, lag by Kafka's.
+
+The same picture is printed for a person and given as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from infra.cli.terminal import safe
+from infra.clients import reach
+from infra.errors import Failure
+from infra.lag import Lag, lags
+from infra.running import NODE, address_of, worker_statuses
+from schemas.settings import Settings
+from streams.observing import StageStatus, WorkerStatus
+
+# For a person who waits; a broker on its way up is told of as such.
+_REACH_WITHIN_S = 3.0
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """How everything stands, at one moment."""
+
+    data_dir: str
+    kafka: str = ""
+    """Its address; empty where nobody answers."""
+    kafka_problem: str = ""
+    node: str = ""
+    """The reference node of this data directory, if it runs."""
+    lag: tuple[Lag, ...] = ()
+    workers: dict[str, WorkerStatus | None] = {}
+    """None: it runs, and does not answer."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any worker runs."""
+        return bool(self.workers)
+
+
+def look(settings: Settings) -> Picture:
+    """Ask Kafka and everybody who runs for this data directory."""
+    data_dir = Path(settings.data_dir)
+    kafka, problem, lag = "", "", []
+    try:
+        cluster = reach(settings, within_s=_REACH_WITHIN_S)
+        kafka, lag = cluster.bootstrap, lags(settings, cluster)
+    except Failure as failure:
+        problem = failure.sentence
+    node = address_of(data_dir, NODE)
+    return Picture(
+        data_dir=settings.data_dir,
+        kafka=kafka,
+        kafka_problem=problem,
+        node=node.url if node else "",
+        lag=tuple(lag),
+        workers=worker_statuses(data_dir),
+    )
+
+
+def told(picture: Picture) -> Iterator[str]:
+    """The picture for a person, line by line."""
+    yield f"kafka     {picture.kafka or 'not reached'}"
+    if picture.node:
+        yield f"node      {picture.node} (the reference node)"
+    for one in picture.lag:
+        if one.records:
+            yield f"lag       {one.topic}: {one.records} records before {one.stage}"
+    if picture.lag and not any(one.records for one in picture.lag):
+        yield "lag       none"
+    for name, worker in picture.workers.items():
+        if worker is None:
+            yield f"{name:<9} runs, and does not answer"
+        else:
+            yield from _of_worker(name, worker)
+
+
+def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
+    state = "ready" if worker.ready else f"not ready: {safe(worker.waits_for) or 'starting'}"
+    decided = ", ".join(f"{who} {count}" for who, count in sorted(worker.decided.items())) or "none yet"
+    yield f"{name:<9} {state}, pid {worker.pid}; verdicts: {decided}; dead letters: {worker.dead_letters}"
+    for stage in worker.stages:
+        yield f"  {_stage(stage)}"
+    for lane in worker.lanes:
+        if lane.waiting or lane.in_flight:
+            yield (
+                f"  lane {lane.priority}: {lane.waiting} waiting, {lane.in_flight} in flight, oldest "
+                f"{lane.oldest_ms / 1_000:.1f} s"
+            )
+    for node in worker.nodes:
+        error = f", last error {safe(node.last_error)}" if node.last_error else ""
+        yield (
+            f"  node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots, "
+            f"{node.answered} answered{error}"
+        )
+    for policy in worker.policies:
+        yield f"  policy {safe(policy.id)} version {policy.version} ({policy.digest})"
+    if not worker.enforce:
+        yield "  enforce is off: every block becomes a review"
+    if worker.paused:
+        yield f"  paused: {', '.join(worker.paused)}"
+    if worker.last_error:
+        yield f"  last error: {safe(worker.last_error)}"
+
+
+def _stage(stage: StageStatus) -> str:
+    partitions = stage.partitions
+    held = sum(partition.held for partition in partitions)
+    oldest_ms = max((partition.oldest_ms for partition in partitions), default=0.0)
+    return (
+        f"{stage.stage}: {len(partitions)} partitions{f' ({held} held)' if held else ''}, "
+        f"{stage.settled} settled, {sum(partition.unsettled for partition in partitions)} unsettled, "
+        f"watermark {oldest_ms / 1_000:.1f} s old, lag {sum(partition.lag for partition in partitions)}"
+    )

@@ -1,0 +1,140 @@
+"""What `penstock send` does, once its arguments are known: checks, produces, awaits, shows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import BinaryIO, TextIO
+
+from infra.awaiting import Answers, Awaited, Place
+from infra.cli.showing import dead_letter_line, verdict_line
+from infra.cli.terminal import safe
+from infra.clients import Cluster, Writer, reach
+from infra.errors import ExitCode, Failure
+from infra.outgoing import Draft, drafts
+from infra.settings import load
+from schemas.dead_letter import DeadLetter
+from schemas.settings import Settings
+from schemas.verdict import Verdict
+from schemas.wire import encode
+from streams.clock import SystemClock
+from streams.core.traceparent import HEADER
+from streams.topics import Topics
+from streams.tracing import new_trace
+
+# Most events that are waited for at a time; sending pauses there, so that memory stays bounded.
+_AWAITED_MAX = 10_000
+_IDS_TOLD_MAX = 5
+
+
+def send(args: argparse.Namespace, stdin: BinaryIO, out: TextIO) -> ExitCode:
+    """Send everything that was asked for; with `--wait`, return when all of it is answered."""
+    settings = load(args).settings
+    waiting = drafts(args, settings.limits, stdin)
+    # A mistake in the first event is told before anybody is connected to.
+    first = next(waiting, None)
+    if first is None:
+        raise Failure("There was nothing to send.", exit_code=ExitCode.USAGE)
+    cluster = reach(settings)
+    sending = _Sending(args, settings, cluster, out)
+    try:
+        sending.one(first)
+        for draft in waiting:
+            sending.one(draft)
+        sending.finish()
+    finally:
+        sending.close()
+    return ExitCode.OK
+
+
+class _Sending:
+    """One run of `send`."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings, cluster: Cluster, out: TextIO) -> None:
+        self._args = args
+        self._topic = Topics.of(settings.topics).content(args.priority)
+        self._out = out
+        self._clock = SystemClock()
+        # Before the first event is sent: its answer may be there in a millisecond.
+        self._answers = Answers(settings, cluster) if args.wait else None
+        self._awaited = Awaited()
+        self._buried: list[DeadLetter] = []
+        self._writer = Writer(settings, cluster)
+
+    def one(self, draft: Draft) -> None:
+        """Send one event."""
+        trace = new_trace(sampled=self._args.trace)
+        self._writer.write(
+            self._topic, draft.key, draft.value, [(HEADER, trace.format())], on_placed=self._placed(draft)
+        )
+        if self._answers is not None and len(self._awaited) + len(self._writer) >= _AWAITED_MAX:
+            self._writer.flush()
+            self._await(_AWAITED_MAX // 2)
+
+    def finish(self) -> None:
+        """Have everything confirmed, and answered if that is asked for."""
+        self._writer.flush()
+        if self._answers is not None:
+            self._await(0)
+        if self._buried:
+            raise Failure(
+                f"{_counted(len(self._buried))} could not be judged and became dead letters: see "
+                "`penstock dead-letters`.",
+                exit_code=ExitCode.TIMED_OUT,
+            )
+
+    def close(self) -> None:
+        """Leave."""
+        if self._answers is not None:
+            self._answers.close()
+
+    def _placed(self, draft: Draft) -> Callable[[str, int, int], None]:
+        def placed(topic: str, partition: int, offset: int) -> None:
+            event = draft.event
+            if self._answers is not None:
+                self._awaited.expect(event.tenant, event.id, Place(topic, partition, offset))
+            elif self._args.json:
+                where = {"topic": topic, "partition": partition, "offset": offset}
+                self._say(json.dumps({"tenant": event.tenant, "id": event.id, **where}))
+            else:
+                self._say(f"{safe(event.tenant)}/{safe(event.id)} is in {topic}/{partition}@{offset}")
+
+        return placed
+
+    def _await(self, left: int) -> None:
+        """Show answers until no more than so many are missing; each answer gives the rest its time anew."""
+        assert self._answers is not None
+        deadline_ms = self._clock.now_ms() + self._args.timeout * 1_000
+        while len(self._awaited) > left:
+            for answer in self._answers.read():
+                if self._awaited.take(answer):
+                    self._show(answer)
+                    deadline_ms = self._clock.now_ms() + self._args.timeout * 1_000
+            if len(self._awaited) > left and self._clock.now_ms() >= deadline_ms:
+                raise self._timed_out()
+
+    def _show(self, answer: Verdict | DeadLetter) -> None:
+        if isinstance(answer, Verdict):
+            self._say(encode(answer).decode() if self._args.json else verdict_line(answer))
+            return
+        self._buried.append(answer)
+        if not self._args.json:
+            self._say(dead_letter_line(answer))
+
+    def _timed_out(self) -> Failure:
+        ids = ", ".join(self._awaited.ids[:_IDS_TOLD_MAX])
+        more = len(self._awaited) - _IDS_TOLD_MAX
+        return Failure(
+            f"No verdict on {ids}{f' and {more} more' if more > 0 else ''} within {self._args.timeout:g} s: "
+            "see with `penstock status` whether a worker runs, what is paused, and how far it lags; or raise "
+            "--timeout. What was sent is in Kafka and will be judged.",
+            exit_code=ExitCode.TIMED_OUT,
+        )
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+def _counted(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
