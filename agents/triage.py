@@ -1,9 +1,9 @@
 """Triage: the fast path.
 
 Reads: `content.*`.
-Writes: `verdicts` for what the rules decide, `pending.*` for the rest, `dead-letters` for what nobody can
-judge. Decides with: `core.triage`, under the active policy of the event's policy id. Acknowledges when: Kafka
-has confirmed everything that a batch led to.
+Writes: `verdicts` for what the rules decide, `pending.*` for the rest, `dead-letters` for what is no event.
+Decides with: `core.triage`, under the active policy of the event's policy id.
+Acknowledges when: Kafka has confirmed everything that a batch led to.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Triage:
         except Exception as bug:  # noqa: BLE001 - one record that meets a bug must not stop the partition
             self.tally.error(f"triage failed on a record: {type(bug).__name__}")
             self.tally.dead_letter("triage", "stage_failed")
-            return self.dead_letters.of(record, code="stage_failed", detail=type(bug).__name__)
+            return self.dead_letters.of_bug(record, bug)
 
     def _decided(self, record: Record, began_ms: float) -> Outgoing:
         limits = self.limits()

@@ -27,10 +27,16 @@ class DeadLetters:
 
     def of_wire_error(self, record: Record, error: WireError) -> Outgoing:
         """For a record that could not be decoded; under the event's key, where that can be read."""
-        read_identity = identity_of_pending if self.stage == "judge" else identity_of
-        tenant, event_id = read_identity(record.value)
+        tenant, event_id = self._identity_in(record)
         return self.of(
             record, code=error.code, detail=error.detail, path=error.path, tenant=tenant, event_id=event_id
+        )
+
+    def of_bug(self, record: Record, bug: Exception) -> Outgoing:
+        """For a record at which the stage itself failed: only the name of the error is told."""
+        tenant, event_id = self._identity_in(record)
+        return self.of(
+            record, code="stage_failed", detail=type(bug).__name__, tenant=tenant, event_id=event_id
         )
 
     def of(  # noqa: PLR0913 - the fields of a dead letter
@@ -67,6 +73,10 @@ class DeadLetters:
         # Without a readable id the original's offset spreads the letters, and a retry finds the same place.
         partition = partition_of(key or str(record.offset).encode(), self._topics.partitions)
         return Outgoing(self._topics.dead_letters, partition, key, encode(letter), ())
+
+    def _identity_in(self, record: Record) -> tuple[str, str]:
+        """Tenant and id of the event, as far as they can be read."""
+        return identity_of_pending(record.value) if self.stage == "judge" else identity_of(record.value)
 
 
 def _headers(record: Record) -> tuple[Header, ...]:
