@@ -101,16 +101,20 @@ class KafkaPublisher:
         return left
 
     def _hand_over(self, flight: _Flight, positions: Sequence[int]) -> None:
-        """Records with headers go one by one, the others in bulk, which knows no headers."""
-        by_topic: dict[str, list[int]] = {}
+        """Records with headers go one by one, the others in bulk, which knows no headers.
+
+        One bulk for each partition: confluent-kafka 2.16 drops the partition that a message of a bulk names,
+        and librdkafka then partitions by its own hash, without a word.
+        """
+        by_place: dict[tuple[str, int], list[int]] = {}
         for position in positions:
             record = flight.records[position]
             if record.headers:
                 self._produce(flight, position, record)
             else:
-                by_topic.setdefault(record.topic, []).append(position)
-        for topic, bulk in by_topic.items():
-            self._produce_bulk(flight, topic, bulk)
+                by_place.setdefault((record.topic, record.partition), []).append(position)
+        for (topic, partition), bulk in by_place.items():
+            self._produce_bulk(flight, topic, partition, bulk)
 
     def _produce(self, flight: _Flight, position: int, record: Outgoing) -> None:
         def report(error: ck.KafkaError | None, _message: ck.Message) -> None:
@@ -130,9 +134,9 @@ class KafkaPublisher:
         except ck.KafkaException as refusal:
             self._reported(flight, position, refusal.args[0])
 
-    def _produce_bulk(self, flight: _Flight, topic: str, positions: list[int]) -> None:
+    def _produce_bulk(self, flight: _Flight, topic: str, partition: int, positions: list[int]) -> None:
         messages = [
-            {"value": record.value, "key": record.key, "partition": record.partition}
+            {"value": record.value, "key": record.key}
             for record in map(flight.records.__getitem__, positions)
         ]
 
@@ -142,7 +146,7 @@ class KafkaPublisher:
             else:
                 self._reported(flight, _position_of(message, flight.records, positions), error)
 
-        if self._producer.produce_batch(topic, messages, on_delivery=report) == len(messages):
+        if self._producer.produce_batch(topic, messages, partition, on_delivery=report) == len(messages):
             return
         for position, message in zip(positions, messages, strict=True):
             error: Any = message.get("_error")
