@@ -11,9 +11,12 @@ from pathlib import Path
 
 from infra.embedded.java import java_path
 
+_PASSWORD = "changeit"
+_NEW_KEY = ("-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30")
+
 
 @dataclass(frozen=True)
-class Authority:
+class Server:
     """What a server and its clients are given."""
 
     certificate: Path
@@ -23,45 +26,37 @@ class Authority:
     keystore_password: str
 
 
-def make_authority(directory: Path, *, host: str) -> Authority:
-    """Make an authority, and a server's certificate for one IP address."""
-    password = "changeit"
-    ca, server = directory / "ca.p12", directory / "server.p12"
+def make_authority(directory: Path) -> Path:
+    """Make an authority; the PEM file of its certificate."""
+    extensions = ("-ext", "bc:c=ca:true", "-ext", "ku:c=keyCertSign")
+    _keytool("genkeypair", directory / "ca.p12", "ca", *_NEW_KEY, "-dname", "CN=Tests", *extensions)
     certificate = directory / "ca.pem"
+    certificate.write_bytes(_keytool("exportcert", directory / "ca.p12", "ca", "-rfc"))
+    return certificate
 
-    def keytool(command: str, store: Path, alias: str, *arguments: str, entered: bytes = b"") -> bytes:
-        path = java_path().with_name("keytool")
-        shared = ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", password, "-alias", alias]
-        done = subprocess.run(
-            [str(path), f"-{command}", *shared, *arguments],
-            input=entered,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr).decode()
-        return done.stdout
 
-    made = ("-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30")
-    keytool(
-        "genkeypair",
-        ca,
-        "ca",
-        *made,
-        "-dname",
-        "CN=Tests",
-        "-ext",
-        "bc:c=ca:true",
-        "-ext",
-        "ku:c=keyCertSign",
+def make_server(directory: Path, *, host: str) -> Server:
+    """Make an authority and a server's certificate for one IP address."""
+    certificate = make_authority(directory)
+    authority, server = directory / "ca.p12", directory / "server.p12"
+    _keytool("genkeypair", server, "server", *_NEW_KEY, "-dname", "CN=broker")
+    request = _keytool("certreq", server, "server")
+    extensions = ("-ext", f"san=ip:{host}", "-ext", "eku=serverAuth")
+    signed = _keytool("gencert", authority, "ca", "-rfc", "-validity", "30", *extensions, entered=request)
+    _keytool("importcert", server, "ca", "-noprompt", entered=certificate.read_bytes())
+    _keytool("importcert", server, "server", "-noprompt", entered=signed)
+    return Server(certificate=certificate, keystore=server, keystore_password=_PASSWORD)
+
+
+def _keytool(command: str, store: Path, alias: str, *arguments: str, entered: bytes = b"") -> bytes:
+    path = str(java_path().with_name("keytool"))
+    shared = ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", _PASSWORD, "-alias", alias]
+    done = subprocess.run(
+        [path, "-J-XX:TieredStopAtLevel=1", f"-{command}", *shared, *arguments],
+        input=entered,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
-    keytool("genkeypair", server, "server", *made, "-dname", "CN=broker")
-    request = keytool("certreq", server, "server")
-    signed = keytool(
-        "gencert", ca, "ca", "-rfc", "-validity", "30", "-ext", f"san=ip:{host}", "-ext", "eku=serverAuth",
-        entered=request,
-    )  # fmt: skip
-    certificate.write_bytes(keytool("exportcert", ca, "ca", "-rfc"))
-    keytool("importcert", server, "ca", "-noprompt", entered=certificate.read_bytes())
-    keytool("importcert", server, "server", "-noprompt", entered=signed)
-    return Authority(certificate=certificate, keystore=server, keystore_password=password)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    return done.stdout

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
-from tls import Authority, make_authority
+from tls import Server, make_authority, make_server
 
 from infra.embedded import EmbeddedKafka, SecureListener
 from infra.errors import ExitCode, Failure
@@ -33,22 +33,28 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return make_authority(tmp_path_factory.mktemp("tls"), host="127.0.0.1")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return make_server(tmp_path_factory.mktemp("tls"), host="127.0.0.1")
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that signed nothing here."""
-    return make_authority(tmp_path_factory.mktemp("stranger"), host="127.0.0.1")
+def authority(server: Server) -> Path:
+    """The certificate of the authority that signed the broker's."""
+    return server.certificate
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[EmbeddedKafka]:
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of an authority that signed nothing here."""
+    return make_authority(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[EmbeddedKafka]:
     """A broker that has, beside its plain listener, one that wants TLS and a password."""
     listener = SecureListener(
-        keystore=str(authority.keystore),
-        keystore_password=authority.keystore_password,
+        keystore=str(server.keystore),
+        keystore_password=server.keystore_password,
         users={USER: PASSWORD},
     )
     broker = EmbeddedKafka(tmp_path_factory.mktemp("guarded"), EmbeddedSettings(), secure=listener)
@@ -59,7 +65,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
         broker.stop()
 
 
-def settings_of(directory: Path, authority: Authority, **changes: str) -> KafkaSettings:
+def settings_of(directory: Path, authority: Path, **changes: str) -> KafkaSettings:
     """The settings as an operator gives them: some in the file, the password in a file of its own."""
     (directory / "password").write_text(changes.pop("sasl_password", PASSWORD) + "\n")
     values = {
@@ -68,7 +74,7 @@ def settings_of(directory: Path, authority: Authority, **changes: str) -> KafkaS
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_username": USER,
         "sasl_password_file": "password",
-        "ssl_ca_file": str(authority.certificate),
+        "ssl_ca_file": str(authority),
     } | changes
     lines = "".join(f'{name} = "{value}"\n' for name, value in values.items())
     (directory / "penstock.toml").write_text(f"[kafka]\n{lines}")
@@ -89,7 +95,7 @@ def complaint(kafka: KafkaSettings, bootstrap: str, *, within_s: float = 10) -> 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 async def test_both_libraries_pass_the_same_guard(
-    mechanism: str, guarded: EmbeddedKafka, authority: Authority, tmp_path: Path, topics_prefix: str
+    mechanism: str, guarded: EmbeddedKafka, authority: Path, tmp_path: Path, topics_prefix: str
 ) -> None:
     kafka = settings_of(tmp_path, authority, sasl_mechanism=mechanism)
     bootstrap = guarded.secure_bootstrap
@@ -121,7 +127,7 @@ async def test_both_libraries_pass_the_same_guard(
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 @pytest.mark.parametrize(("user", "password"), [(USER, "wrong"), ("nobody", PASSWORD)])
 def test_a_refused_user_is_named_at_once_and_the_password_is_not(
-    mechanism: str, user: str, password: str, guarded: EmbeddedKafka, authority: Authority, tmp_path: Path,
+    mechanism: str, user: str, password: str, guarded: EmbeddedKafka, authority: Path, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     kafka = settings_of(
@@ -138,18 +144,18 @@ def test_a_refused_user_is_named_at_once_and_the_password_is_not(
 
 
 def test_a_certificate_of_another_authority_is_refused(
-    guarded: EmbeddedKafka, stranger: Authority, tmp_path: Path
+    guarded: EmbeddedKafka, stranger: Path, tmp_path: Path
 ) -> None:
     told = complaint(settings_of(tmp_path, stranger), guarded.secure_bootstrap, within_s=60)
     assert told == (
         f"The TLS handshake with Kafka at {guarded.secure_bootstrap} failed: its certificate must be "
-        f"signed by {stranger.certificate} (kafka.ssl_ca_file) and name that host "
+        f"signed by {stranger} (kafka.ssl_ca_file) and name that host "
         "(kafka.ssl_check_hostname), and the listener must speak TLS."
     )
 
 
 async def test_the_other_library_refuses_it_too(
-    guarded: EmbeddedKafka, stranger: Authority, tmp_path: Path
+    guarded: EmbeddedKafka, stranger: Path, tmp_path: Path
 ) -> None:
     consumer = AIOKafkaConsumer(**aiokafka_options(settings_of(tmp_path, stranger), guarded.secure_bootstrap))
     with pytest.raises(Exception, match="Unable to bootstrap"):
@@ -158,7 +164,7 @@ async def test_the_other_library_refuses_it_too(
 
 
 def test_a_certificate_of_another_host_is_refused_unless_the_check_is_off(
-    guarded: EmbeddedKafka, authority: Authority, tmp_path: Path
+    guarded: EmbeddedKafka, authority: Path, tmp_path: Path
 ) -> None:
     """The certificate names 127.0.0.1, and is asked for as localhost."""
     by_name = guarded.secure_bootstrap.replace("127.0.0.1", "localhost")
@@ -174,7 +180,7 @@ def test_a_certificate_of_another_host_is_refused_unless_the_check_is_off(
 
 
 def test_tls_towards_a_plain_listener_is_told_of_the_protocol(
-    guarded: EmbeddedKafka, authority: Authority, tmp_path: Path
+    guarded: EmbeddedKafka, authority: Path, tmp_path: Path
 ) -> None:
     """Neither side understands the other, and neither library can say more than that nobody answers."""
     told = complaint(settings_of(tmp_path, authority), guarded.bootstrap, within_s=2)
