@@ -123,6 +123,11 @@ def test_marks_that_would_have_to_be_sorted_for_seconds_are_cut_first():
         assert len(fold(text).text) <= MARKS_MAX * 2 + 1
 
 
+@pytest.mark.parametrize("place", range(2 * MARKS_MAX))
+def test_the_shortest_flood_is_found_at_any_place(place):
+    assert fold("x" * place + "\u0301" * (MARKS_MAX + 1) + "x" * 9).flags == (FLOOD,)
+
+
 @given(st.integers(MARKS_MAX + 1, 200), any_texts, any_texts)
 def test_a_flood_is_found_wherever_it_stands(length, before, behind):
     assert FLOOD in fold(before + "\u0301" * length + behind).flags

@@ -184,6 +184,13 @@ def test_rules_find_in_the_policys_order_only_for_their_kinds_and_not_when_off()
     assert found("x", *rules, kind="review_ban") == []
 
 
+def test_findings_stand_in_the_policys_order_however_many_rules_there_are():
+    rules = [
+        terms("x", id=f"rule-{at}") if at in {1, 8, 30} else terms("y", id=f"rule-{at}") for at in range(40)
+    ]
+    assert found("x", *rules) == ["rule-1", "rule-8", "rule-30"]
+
+
 def test_two_rules_may_share_a_term():
     assert found("x", terms("x", id="a"), terms("x", id="b")) == ["a", "b"]
 
