@@ -6,6 +6,7 @@ nothing: a command that looks at a topic must leave no trace in the cluster. Kaf
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -86,10 +87,15 @@ def partitions_of(cluster: Cluster, topic: str) -> int:
 class Writer:
     """Writes records, each to the partition that murmur2 gives its key, and waits until Kafka has them."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, *, patience_s: float = _ANSWER_WITHIN_S) -> None:
-        # What a person waits for is told within the time of a request, not within the two minutes for which a
-        # worker would try.
-        options = producer_options(settings.kafka, cluster.bootstrap) | {
+    def __init__(self, settings: Settings, cluster: Cluster, *, patience_s: float | None = None) -> None:
+        options = producer_options(settings.kafka, cluster.bootstrap)
+        if patience_s is None:
+            # What a person waits for is told within the time of a request. Without idempotence, for which
+            # librdkafka waits half a second before the first record: a record that is sent again after a lost
+            # answer stands there twice, under the same id or subject, and counts once. The order stays.
+            patience_s = _ANSWER_WITHIN_S
+            options |= {"enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
+        options |= {
             "delivery.timeout.ms": int(patience_s * 1_000),
             "request.timeout.ms": int(_ANSWER_WITHIN_S * 1_000) // 2,
         }
@@ -200,7 +206,9 @@ class Reader:
     def read(self, *, within_s: float = _POLL_S) -> Iterator[Found]:
         """What has come; returns after a moment if nothing has."""
         try:
-            messages = self._consumer.consume(_BATCH_MAX, within_s)
+            # `consume` alone would wait for a full batch, or its whole time.
+            first = self._consumer.poll(within_s)
+            messages = [] if first is None else [first, *self._consumer.consume(_BATCH_MAX - 1, 0)]
         except KafkaException as error:
             raise _unreadable(error.args[0]) from None
         for message in messages:
@@ -214,13 +222,21 @@ class Reader:
     def _bounds(self, topics: Sequence[str]) -> Iterator[tuple[str, int, int, int]]:
         for topic in topics:
             for partition in range(partitions_of(self._cluster, topic)):
-                try:
-                    low, high = self._consumer.get_watermark_offsets(
-                        TopicPartition(topic, partition), timeout=_ANSWER_WITHIN_S
-                    )
-                except KafkaException:
-                    raise unreachable(self._cluster.bootstrap, _ANSWER_WITHIN_S) from None
+                low, high = self._bounds_of(TopicPartition(topic, partition))
                 yield topic, partition, low, high
+
+    def _bounds_of(self, place: TopicPartition) -> tuple[int, int]:
+        """Asked again until it is answered: a topic made a moment ago has no leader yet, and says so."""
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_ANSWER_WITHIN_S)
+            except KafkaException:
+                if time.monotonic() >= deadline:
+                    raise unreachable(self._cluster.bootstrap, _ANSWER_WITHIN_S) from None
+                time.sleep(_POLL_S)
+            else:
+                return low, high
 
     def _assign(self, partitions: list[TopicPartition]) -> None:
         self._consumer.assign(partitions)
