@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from infra.errors import ExitCode, Failure
-from schemas.errors import WireError
+from schemas.errors import TooLarge, WireError
 from schemas.event import Event
 from schemas.settings import LimitSettings
 from schemas.wire import WireDecoder, check_text, event_decoder
@@ -88,6 +88,10 @@ def _draft(fields: dict[str, object], decode: WireDecoder[Event], limits: LimitS
         check_text(event, limits.text_bytes_max)
     except WireError as error:
         advice = "see docs/messages.md"
+        if isinstance(error, TooLarge):
+            advice = (
+                "send less, or raise limits.text_bytes_max or limits.record_bytes_max on the workers, too"
+            )
         if what == "The event" and fields.get("kind") not in {None, "moderate", "scan"}:
             advice = "send this kind as JSON lines (`penstock send -`), with all its fields"
         raise _mistake(what, f"{error.detail} (at {error.path})", advice) from None

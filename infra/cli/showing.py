@@ -7,6 +7,8 @@ from schemas.dead_letter import DeadLetter
 from schemas.verdict import Verdict
 
 _ACTION_WIDTH = max(map(len, ("allow", "label", "review", "block")))
+# As long as the ids of the demonstration; a longer one moves its own line only.
+_WHO_WIDTH = 21
 _DECIDED_WIDTH = max(map(len, ("rule", "cache", "model", "fallback", "person")))
 
 
@@ -14,10 +16,11 @@ def verdict_line(verdict: Verdict) -> str:
     """Action, who decided, id, how long it waited and was thought about, and why."""
     timing = verdict.timing
     labels = ", ".join(f"{safe(label.name)} {label.score:.2f}" for label in verdict.labels)
+    who = f"{safe(verdict.tenant)}/{safe(verdict.id)}"
     provisional = "" if verdict.status == "final" else f" ({verdict.status})"
     return (
         f"{verdict.action:<{_ACTION_WIDTH}}  {verdict.decided_by:<{_DECIDED_WIDTH}}  "
-        f"{safe(verdict.tenant)}/{safe(verdict.id)}  waited {timing.kafka_ms + timing.queue_ms:.0f} ms, "
+        f"{who:<{_WHO_WIDTH}}  waited {timing.kafka_ms + timing.queue_ms:.0f} ms, "
         f"inferred {timing.inference_ms:.0f} ms  {labels or _why(verdict)}{provisional}"
     ).rstrip()
 
