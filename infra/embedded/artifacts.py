@@ -15,7 +15,9 @@ GROUPS = ("kafka", "tools")
 # Kafka's own artifact, whose version is the version of the whole.
 _KAFKA = "org.apache.kafka:kafka_2.13:"
 _LINE = re.compile(
-    r"(?P<group>[a-z]+) (?P<coordinates>[\w.-]+:[\w.-]+:[\w.-]+) size=(?P<size>\d+) sha256=(?P<sha256>[0-9a-f]{64})"
+    r"(?P<group>[a-z]+) (?P<coordinates>[\w.-]+:[\w.-]+:[\w.-]+) "
+    r"size=(?P<size>[0-9]{1,12}) sha256=(?P<sha256>[0-9a-f]{64})",
+    re.ASCII,
 )
 
 
@@ -59,7 +61,7 @@ class Lock:
         return found[0].removeprefix(_KAFKA)
 
     def of(self, *groups: str) -> tuple[Artifact, ...]:
-        """The jars of some groups: `kafka` is the broker, `tools` what its command-line tools need besides."""
+        """The jars of some groups: `kafka` is the broker, `tools` what its tools need besides."""
         return tuple(one for one in self.artifacts if one.group in groups)
 
 

@@ -1,4 +1,4 @@
-"""One broker of an instance: its process, seen through its lock; started, stopped, paused and killed by itself.
+"""One broker of an instance: its process, seen through its lock; started, paused and killed by itself.
 
 `EmbeddedKafka` makes them, and looks after what they share; fault tests reach for single ones.
 """

@@ -1,4 +1,4 @@
-"""Why a broker did not start, or stopped: from the last lines of what it logged, one sentence for its user. Pure."""
+"""Why a broker did not start, or stopped: one sentence for its user, from the last lines of its log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tail(path: Path, bytes_max: int = _TAIL_BYTES) -> str:
 
 
 def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
-    """What to tell of a broker that has ended, from its log since its start and what it wrote on its output."""
+    """What to tell of a broker that has ended: `log` since its start, `said` on its output."""
     # 1. Kafka stops when it cannot write; its own words for it differ by the place where it happened.
     if "No space left on device" in said or "No space left on device" in log or free_bytes < 1 << 20:
         return disk_full(directory, free_bytes)
@@ -44,7 +44,8 @@ def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
         or "Read-only file" in log + said
     ):
         return Failure(
-            f"The embedded Kafka cannot write in {directory}: give this user the right, or name another --data-dir.",
+            f"The embedded Kafka cannot write in {directory}: give this user the right, or name another "
+            "--data-dir.",
             exit_code=ExitCode.TAKEN,
         )
     # 4. Memory: its own bound, or the machine's.
@@ -54,7 +55,8 @@ def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
         or "Could not reserve enough space" in said
     ):
         return Failure(
-            "The embedded Kafka ran out of memory: raise embedded.heap_mb, or free memory (`penstock doctor`).",
+            "The embedded Kafka ran out of memory: raise embedded.heap_mb, or free some of the machine's "
+            "(`penstock doctor`).",
             exit_code=ExitCode.EMBEDDED_KAFKA,
         )
     # 5. Whatever it is, in its own words.
@@ -68,7 +70,8 @@ def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
 
 def disk_full(directory: Path, free_bytes: int) -> Failure:
     return Failure(
-        f"The disk of {directory} is full ({free_bytes >> 20} MB left): make room, or name another --data-dir.",
+        f"The disk of {directory} is full ({free_bytes >> 20} MB left): make room, or name another "
+        "--data-dir.",
         exit_code=ExitCode.TAKEN,
     )
 

@@ -24,7 +24,7 @@ from infra.embedded.repository import repository_address, shown
 from infra.errors import ExitCode, Failure
 
 _PARALLEL = 8
-# Pauses before the second and the third try: a repository that is busy or restarts is back soon or not for long.
+# Before the second and the third try: a repository that is busy or restarts is back soon, or not for long.
 _PAUSES_S = (0.3, 1.5)
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1 << 16

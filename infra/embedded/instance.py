@@ -1,4 +1,4 @@
-"""What an instance says of itself: `instance.json` in its directory, for clients, `status` and the next start.
+"""What an instance says of itself: `instance.json`, for clients, `status` and the next start.
 
 It outlives the broker, so that the next start listens where clients look for it. Whether the broker runs is
 not in it: only the lock (`running.py`) knows.

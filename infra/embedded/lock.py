@@ -16,7 +16,7 @@ from infra.embedded.artifacts import LOCK_FILE, Artifact, Lock, read_lock
 from infra.embedded.repository import repository_address
 
 _HEADER = """\
-# The jars of the embedded Kafka: group, coordinates, size, SHA-256. Addresses of repositories do not belong here.
+# The jars of the embedded Kafka: group, coordinates, size, SHA-256; of no repository in particular.
 # Made by `python -m infra.embedded.lock VERSION`; do not edit.
 """
 # Kafka logs through slf4j and leaves it to its distribution to bring a backend: the one of the log4j it uses.

@@ -1,4 +1,4 @@
-"""Which ports the brokers of an instance listen on: those of its last start if they are free, else others. Pure."""
+"""Which ports the brokers of an instance listen on: those of its last start if they are free. Pure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ def place_brokers(
     is_free: Callable[[int], bool],
     draw: Callable[[Collection[int]], int],
 ) -> tuple[Place, ...]:
-    """Give every broker its ports. `port` is the first one's, 0 for any; `draw` gives a free one not among those."""
+    """Give every broker its ports. `port` is the first one's, 0 for any; `draw` finds another."""
     if port and not is_free(port):
         raise PortTaken(
-            f"Port {port} on {HOST} is taken: stop what listens there, give embedded.port another, or 0 for any."
+            f"Port {port} on {HOST} is taken: stop what listens there, set embedded.port to another, or to 0 "
+            "for any."
         )
     used = {port} if port else set()
 
     def choose(wish: int) -> int:
-        # A kept port that is the one asked for another broker, or that a stranger has got meanwhile, is let go.
+        # A kept port is let go if it is now the first broker's, or if a stranger has got it meanwhile.
         chosen = wish if wish and wish not in used and is_free(wish) else draw(used)
         used.add(chosen)
         return chosen

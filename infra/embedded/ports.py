@@ -6,16 +6,14 @@ import random
 import socket
 from collections.abc import Collection
 
+from infra.errors import ExitCode, Failure
+
 HOST = "127.0.0.1"
 # Below the range from which systems take the local ports of outgoing connections (32768 on Linux, 49152 on
 # macOS). A port of that range could be lost to any connection while the broker is down; and a client that
 # tries and tries to reach a broker that is down may be given that very port, and be connected with itself.
 _FIRST, _LAST = 20_000, 32_000
 _TRIES = 200
-
-
-class NoFreePort(OSError):
-    """So many were tried, and all were taken."""
 
 
 def is_free(port: int) -> bool:
@@ -41,4 +39,7 @@ def free_port(taken: Collection[int] = (), chance: random.Random | None = None) 
         port = drawn.randint(_FIRST, _LAST)
         if port not in taken and is_free(port):
             return port
-    raise NoFreePort(f"{_TRIES} ports between {_FIRST} and {_LAST} were tried")
+    raise Failure(
+        f"No port between {_FIRST} and {_LAST} seems to be free ({_TRIES} were tried): set embedded.port.",
+        exit_code=ExitCode.TAKEN,
+    )

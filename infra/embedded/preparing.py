@@ -17,7 +17,7 @@ from infra.embedded.java import ENVIRONMENT, LOG_CONFIGURATION, tool_command
 from infra.embedded.properties import Place, SecureListener, rendered, server_properties
 
 # Less cannot hold an empty broker's files for long; Kafka would stop at once, with many words.
-_FREE_BYTES_MIN = 32 << 20
+FREE_BYTES_MIN = 32 << 20
 _FORMAT_S = 60.0
 
 
@@ -31,7 +31,7 @@ def new_cluster_id() -> str:
 def check_room(directory: Path) -> None:
     """Refuse a disk on which a broker could not live."""
     free_bytes = shutil.disk_usage(directory).free
-    if free_bytes < _FREE_BYTES_MIN:
+    if free_bytes < FREE_BYTES_MIN:
         raise disk_full(directory, free_bytes)
 
 
@@ -40,8 +40,8 @@ def write_configuration(
 ) -> None:
     """Write what the broker reads at its start; made anew each time, so an edited file is not kept."""
     home = directory / place.home
-    shutil.rmtree(home / "tmp", ignore_errors=True)
-    (home / "tmp").mkdir(parents=True)
+    shutil.rmtree(home / "unpacked", ignore_errors=True)
+    (home / "unpacked").mkdir(parents=True)
     (directory / "logs").mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).with_name(LOG_CONFIGURATION), directory / LOG_CONFIGURATION)
     configuration = home / "server.properties"

@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SecureListener:
-    """A second listener, with TLS and SASL, as a guarded cluster has; the first stays as it is, on loopback."""
+    """A second listener, with TLS and SASL, as a guarded cluster has; the first stays as it is."""
 
     keystore: str
     """PKCS12 file with the server's key and certificate; an absolute path."""
@@ -99,9 +99,10 @@ def _topics(brokers: int) -> dict[str, str]:
         # Every 30 s instead of five minutes: retention then holds a small disk to its bound.
         "log.retention.check.interval.ms": "30000",
         # After a kill the controller believes in the old broker until its session ends, and only then lets
-        # the new one in: 9 s by default. A start takes 2 s, and a pause of 3 s is rare and heals by itself.
-        "broker.session.timeout.ms": "3000",
-        "broker.heartbeat.interval.ms": "500",
+        # the new one in: 9 s by default. A single broker has nobody to hand over to, so it costs little to be
+        # thought dead too soon: it is back at its next heartbeat. Three would elect leaders for nothing.
+        "broker.session.timeout.ms": "2000" if brokers == 1 else "4000",
+        "broker.heartbeat.interval.ms": "400",
         # The pause is for many members that start one after another; here it only makes the first wait.
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",

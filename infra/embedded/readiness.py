@@ -1,7 +1,7 @@
 """When an embedded Kafka is ready: it answers for all its brokers, and it has taken a record. Not before.
 
-A broker that is up for metadata may still be unable to write: fenced, without a leader, on a full disk. So one
-record is written to a topic of its own, replicated as all topics will be.
+A broker that answers may still be unable to write: fenced, without a leader, on a full disk. So one record is
+written to a topic of its own, replicated as all topics will be.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def wait_until_ready(
     node_ids: Collection[int] = (1,),
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Return when it is ready; `check` is asked between two looks and may raise what is wrong with the broker."""
+    """Return when it is ready; `check` is asked between two looks, and raises what is wrong with a broker."""
     deadline = time.monotonic() + timeout_s
     probe = Probe(bootstrap, node_ids)
     while reason := probe.look():

@@ -1,4 +1,4 @@
-"""Which Maven repository the jars come from: the mirror of the settings, else the user's Maven settings, else the public one.
+"""Which Maven repository the jars come from: as set, else as the user's Maven has it, else the public one.
 
 No address stands in this code: jgo knows the public repository, and Maven's own `settings.xml` is where a
 user behind a company's mirror has written its address already.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 # A settings file is written by hand: one that is larger is something else.
 _SETTINGS_BYTES_MAX = 1 << 20
@@ -40,8 +40,8 @@ def _mirror_of_maven(path: Path) -> str | None:
         if path.stat().st_size > _SETTINGS_BYTES_MAX:
             return None
         # The user's own file, of bounded size; expat does not load external entities.
-        root = Xml.parse(path).getroot()  # noqa: S314
-    except (OSError, Xml.ParseError):
+        root = ET.parse(path).getroot()  # noqa: S314
+    except (OSError, ET.ParseError):
         # Not there, or not XML: Maven would complain of it, and it is not ours to mend.
         return None
     for mirror in root.iterfind("{*}mirrors/{*}mirror"):
