@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas import wire
@@ -43,6 +43,8 @@ def test_every_text_of_every_kind_is_held_to_the_limit_in_bytes(fields, path):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), st.integers(1, 120))
+@example("😀" * 26, 100)
+@example("😀" * 25, 100)
 def test_a_text_is_too_large_exactly_if_its_utf_8_is(text, text_bytes_max):
     event = Moderate(v=1, id="a", text=text)
     if len(text.encode()) <= text_bytes_max:
