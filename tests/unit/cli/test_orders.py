@@ -1,0 +1,41 @@
+"""Orders name what they are about, and obedience is seen in what a worker says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.orders import enforcing, is_obeyed, pauses
+from schemas.control import Enforce, Pause
+from schemas.event import PRIORITIES, Priority
+from streams.clock import ManualClock
+from streams.observing import WorkerStatus
+
+CLOCK = ManualClock()
+
+
+def _status(*paused: Priority, enforce: bool = True) -> WorkerStatus:
+    return WorkerStatus(worker="worker-1", pid=1, ready=True, paused=paused, enforce=enforce)
+
+
+def test_all_is_an_order_for_each_priority() -> None:
+    orders = pauses("all", CLOCK, active=True)
+    assert [order.priority for order in orders if isinstance(order, Pause)] == [*PRIORITIES]
+    assert len({order.subject for order in orders}) == 4
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_pausing_one_priority_is_obeyed_when_it_is_paused(priority: Priority) -> None:
+    (order,) = pauses(priority, CLOCK, active=True)
+    assert not is_obeyed(order, _status())
+    assert is_obeyed(order, _status(priority))
+    (other,) = pauses(priority, CLOCK, active=False)
+    assert is_obeyed(other, _status())
+    assert not is_obeyed(other, _status(priority))
+
+
+def test_enforcing_is_obeyed_when_the_worker_says_so() -> None:
+    (order,) = enforcing(CLOCK, active=False)
+    assert isinstance(order, Enforce)
+    assert not is_obeyed(order, _status())
+    assert is_obeyed(order, _status(enforce=False))
+    assert order.issued_at.timestamp() * 1_000 == CLOCK.wall_ms()
