@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from upped import upped
 
 from streams.core.partitioning import partition_of
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "kcat.sh"
 WITHIN_S = 90
 
 
@@ -71,3 +74,20 @@ def test_kcat_sends_a_trace_header_and_the_worker_carries_it_on(kcat, kafka, top
         printed = kcat("-C", "-t", f"{topics_prefix}verdicts", "-o", "beginning", "-c", "1", "-f", "%h\n")
 
     assert printed.startswith(f"traceparent=00-{trace_id}-")
+
+
+def test_the_example_awaits_the_verdict_on_its_event(kcat, kafka, topics_prefix, tmp_path):
+    with upped(tmp_path, kafka, topics_prefix):
+        done = subprocess.run(
+            [EXAMPLE, kafka, 'Have a "nice" day \\o/ everybody here.'],
+            env={**os.environ, "PREFIX": topics_prefix},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    verdict = json.loads(done.stdout)
+    assert verdict["id"].startswith("kcat-")
+    assert verdict["source"]["partition"] == partition_of(b"author-1", 2), "keyed as Java would"
