@@ -36,29 +36,24 @@ class Automaton:
     """A set of patterns: which of them occur in a text."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = tuple(patterns)
+        self._count = len(patterns)
         self._set = re2.Set.SearchSet(_options())
         try:
-            for pattern in self._patterns:
+            for pattern in patterns:
                 self._set.Add(pattern)
-            # It matches any text. A search that runs out of memory finds nothing, and so betrays itself.
-            self._set.Add("")
+            # This fails, too, where there would be no room to run the set: a search never runs out of memory.
             self._set.Compile()
         except re2.error:
             raise BadPattern(f"all together they take more than {AUTOMATON_BYTES_MAX >> 20} MiB") from None
 
     def __len__(self) -> int:
-        return len(self._patterns)
+        return self._count
 
-    def hits(self, text: str | bytes) -> Sequence[int]:
+    def hits(self, text: str) -> Sequence[int]:
         """The numbers of the patterns that occur, ascending."""
-        found: list[int] | None = self._set.Match(text)
-        if found is None:
-            return [at for at, pattern in enumerate(self._patterns) if span_of(pattern, text) is not None]
-        if len(found) == 1:
-            return ()
-        found.sort()
-        return found[:-1]
+        # To RE2 a set without patterns has one.
+        found: list[int] | None = self._set.Match(text) if self._count else None
+        return sorted(found) if found else ()
 
 
 def check_pattern(pattern: str) -> None:
@@ -69,7 +64,7 @@ def check_pattern(pattern: str) -> None:
         raise BadPattern(_reason(problem)) from None
 
 
-def span_of(pattern: str, text: str | bytes) -> tuple[int, int] | None:
+def span_of(pattern: str, text: str) -> tuple[int, int] | None:
     """Where a pattern first occurs."""
     match = re2.compile(pattern, _options()).search(text)
     return None if match is None else match.span()
@@ -120,6 +115,10 @@ def _options() -> re2.Options:
     options.case_sensitive = False
     options.max_mem = AUTOMATON_BYTES_MAX
     return options
+
+
+def _too_large() -> BadPattern:
+    return BadPattern(f"all together they take more than {AUTOMATON_BYTES_MAX >> 20} MiB")
 
 
 def _reason(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""No text is slow: hostile texts of 64 KiB cost triage a few times what plain English of that length costs."""
+"""No text is slow: 64 KiB of a hostile text cost triage a few times what as much plain English costs."""
 
 from __future__ import annotations
 
