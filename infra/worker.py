@@ -120,8 +120,8 @@ class Worker:
         await self._compile()
         if self.policies.active(self.settings.policy) is None:
             raise Failure(
-                f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: publish one with "
-                "`penstock policy push FILE`.",
+                f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: "
+                "publish one with `penstock policy push FILE`.",
                 exit_code=ExitCode.POLICY,
             )
         gc.freeze()
@@ -350,16 +350,21 @@ def _nodes(settings: Settings, clock: SystemClock) -> list[HttpNode]:
     address = address_of(Path(settings.data_dir), NODE)
     if address is None:
         raise Failure(
-            f"No inference node is set, and no reference node runs for the data directory {settings.data_dir}: set "
-            "`nodes`, or start one with `penstock node`.",
+            "No inference node is set, and no reference node runs for the data directory "
+            f"{settings.data_dir}: set `nodes`, or start one with `penstock node`.",
             exit_code=ExitCode.NODE_UNREACHABLE,
         )
     reference = settings.reference_node
-    return [
-        HttpNode(
-            NodeSettings(url=address.url, name="reference", kind="penstock", slots=reference.slots), clock
-        )
-    ]
+    node = NodeSettings(
+        url=address.url,
+        name="reference",
+        kind="penstock",
+        slots=reference.slots,
+        token=reference.token,
+        # It signs for itself, so its certificate is also the authority to trust.
+        ssl_ca_file=reference.ssl_cert_file,
+    )
+    return [HttpNode(node, clock)]
 
 
 def _bounds(settings: Settings) -> Bounds:

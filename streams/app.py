@@ -1,6 +1,4 @@
-"""One Faust app per stage, with the engine's transport under it and everything that it should not do switched
-off.
-"""
+"""One Faust app per stage: the engine's transport under it, everything it should not do switched off."""
 
 from __future__ import annotations
 

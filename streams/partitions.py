@@ -34,6 +34,8 @@ class OwnedPartition:
     committed: int | None = None
     end_offset: int | None = None
     is_open: bool = True
+    looked_again_at: int | None = None
+    """The offset before which a hole was found and looked at a second time."""
 
     @property
     def expected(self) -> int | None:

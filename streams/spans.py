@@ -1,6 +1,4 @@
-"""Which spans an event leaves behind: triage's one, judge's three. Told when it is done, for sampled events
-only.
-"""
+"""Which spans an event leaves behind: triage's one, judge's three. Told afterwards, of sampled events."""
 
 from __future__ import annotations
 

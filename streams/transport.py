@@ -9,12 +9,13 @@ fetch instead of paused after it; urgent partitions asked first; and a producer 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import aiokafka
 import faust
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
@@ -39,13 +40,18 @@ _LAST_COMMIT_S = 2.0
 
 
 class PositionLost(Exception):
-    """The broker no longer holds what comes next: records were deleted before they were settled."""
+    """The broker no longer holds what comes next: records were deleted before they were settled.
+
+    `earliest` is what it holds instead; below `expected`, the topic was made anew.
+    """
 
     def __init__(self, tp: TopicPartition, *, expected: int, earliest: int) -> None:
-        super().__init__(
-            f"{tp.topic}/{tp.partition}: {earliest - expected} records from {expected} on are gone"
-        )
-        self.missed = earliest - expected
+        where = f"{tp.topic}/{tp.partition}"
+        if earliest > expected:
+            super().__init__(f"{where}: {earliest - expected} records from {expected} on are gone")
+        else:
+            super().__init__(f"{where}: it was made anew; {expected} was next, and it begins at {earliest}")
+        self.missed = max(0, earliest - expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class BatchTopic(Topic):
     def _compile_decode(self) -> None:
         """Faust would put a compiled decoder over `decode`; the one below is all there is."""
 
-    async def decode(self, message: Message, *, propagate: bool = False) -> EventT[Any]:  # noqa: ARG002 - Faust's
+    async def decode(self, message: Message, *, propagate: bool = False) -> EventT[Any]:
         """The batch as it is."""
         return self._create_event(None, message.value, None, message=message)
 
@@ -82,8 +88,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the brokers."""
 
     consumer: BatchConsumer
+    fetched_in = 0
+    """The group's generation in which the last fetch was taken out of aiokafka's buffers."""
 
-    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         options = self.consumer.options
         conf = self.app.conf
         # Range, because it gives partition k of all of a stage's topics to the same worker.
@@ -111,15 +119,20 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         limit = max_records or 1
-        found: dict[TP, list[Any]] = {}
         with fetcher._subscriptions.fetch_context():
-            for level in self._by_urgency(active_partitions):
-                # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
-                room = max(limit - sum(map(len, found.values())), limit // 8, 1)
-                found.update(await fetcher.fetched_records(level, timeout=0, max_records=room))
-            return found or await fetcher.fetched_records(
-                active_partitions, timeout=timeout, max_records=limit
-            )
+            records = await self._buffered(
+                fetcher, active_partitions, limit
+            ) or await fetcher.fetched_records(active_partitions, timeout=timeout, max_records=limit)
+            self.fetched_in = consumer._coordinator.generation
+            return records
+
+    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
+        found: dict[TP, list[Any]] = {}
+        for level in self._by_urgency(tps):
+            # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
+            room = max(limit - sum(map(len, found.values())), limit // 8, 1)
+            found.update(await fetcher.fetched_records(level, timeout=0, max_records=room))
+        return found
 
     def _by_urgency(self, tps: Iterable[TP]) -> Iterator[set[TP]]:
         """The partitions in groups, the most urgent first."""
@@ -128,6 +141,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in tps:
             levels.setdefault(urgency_of(tp.topic), set()).add(tp)
         return (levels[urgency] for urgency in sorted(levels))
+
+    async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
+        """Fetch from this offset once more."""
+        self._ensure_consumer().seek(tp, offset)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; a failure is told, not fatal: the watermark stands and the next commit repeats it."""
@@ -153,8 +170,11 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
+        self._kept: dict[TopicPartition, list[Any]] = {}
 
-    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+    _thread: BatchConsumerThread
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # -- delivery -------------------------------------------------------------------------------------------
@@ -163,10 +183,7 @@ class BatchConsumer(driver.Consumer):
         """Fetch and hand over, until somebody stops us."""
         try:
             while not (self.should_stop or fetcher.should_stop):
-                generation = self.app.consumer_generation_id
-                records = await self._next_records()
-                if records and await self._may_deliver(generation):
-                    await self._deliver(records)
+                await self._deliver(await self._next_records())
                 # A fetch that finds its records buffered never leaves the loop to others by itself.
                 await asyncio.sleep(0)
         except ConsumerStoppedError:
@@ -179,13 +196,21 @@ class BatchConsumer(driver.Consumer):
             await self._flow()
         partitions = self.partitions
         partitions.progress.clear()
+        if released := self._released():
+            return released
         active = self._get_active_partitions()
-        held = partitions.held() & active
+        held = {tp for tp in map(_plain, partitions.held()) if tp in active}
         # An empty set would mean "all" to aiokafka.
         if active == held or partitions.waiting >= _BATCHES_WAITING_MAX:
             await self._progress(_HELD_WAIT_S)
             return {}
-        return await self._getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
+        records = await self._getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
+        return records if await self._is_current(self._thread.fetched_in) else {}
+
+    def _released(self) -> RecordMap:
+        """What came of a topic while it was being paused, once it is resumed."""
+        free = [tp for tp in self._kept if tp.topic not in self.partitions.paused]
+        return {TP(*tp): self._kept.pop(tp) for tp in free}
 
     async def _flow(self) -> None:
         """Wait while Faust has stopped the flow: a rebalance is under way."""
@@ -200,51 +225,80 @@ class BatchConsumer(driver.Consumer):
         except TimeoutError:
             return
 
-    async def _may_deliver(self, generation: int) -> bool:
-        """Whether what was fetched is still ours: a rebalance in between makes it somebody else's."""
+    async def _is_current(self, generation: int) -> bool:
+        """Whether what was fetched in a generation of the group is ours to deliver.
+
+        1. It is of a former generation: positions were set anew since, and whoever owns it now gets it again.
+        2. It is of one that Faust has not told us of yet: it waits until Faust lets the flow go on.
+        3. It is of the present one.
+        """
+        while self.app.consumer_generation_id < generation and not self.should_stop:
+            await self._progress(_HELD_WAIT_S)
         if not self.flow_active:
             await self._flow()
-        return not self.should_stop and generation == self.app.consumer_generation_id
+        return not self.should_stop and self.app.consumer_generation_id == generation
 
     async def _deliver(self, records: RecordMap) -> None:
+        generation = self.app.consumer_generation_id
         for tp, found in records.items():
             key = TopicPartition(tp.topic, tp.partition)
-            await self._check_position(key, found[0].offset)
-            batch = self.partitions.fetched(key, found)
-            if batch is None:
-                continue
-            self.partitions.owned[key].end_offset = self.highwater(TP(*key))
-            # The channel's queue has room for more batches than may wait, so this never blocks.
-            await self.callback(
-                ConsumerMessage(
-                    key.topic,
-                    key.partition,
-                    found[0].offset,
-                    0.0,
-                    0,
-                    None,
-                    None,
-                    batch,
-                    None,
-                    0,
-                    0,
-                    TP(*key),
-                    generation_id=self.app.consumer_generation_id,
-                )
-            )
+            if key.topic in self.partitions.paused:
+                # The order came while this fetch was under way.
+                self._kept.setdefault(key, []).extend(found)
+            elif await self._continues(key, found[0].offset):
+                if generation != self.app.consumer_generation_id:
+                    return
+                await self._hand_over(key, found)
 
-    async def _check_position(self, tp: TopicPartition, offset: int) -> None:
-        """A hole before what was fetched is either compaction's or lost records: the broker's start tells."""
-        owned = self.partitions.owned.get(tp)
-        if owned is None or owned.expected is None or offset <= owned.expected:
+    async def _hand_over(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+        """One Faust event for all that came of a partition."""
+        batch = self.partitions.fetched(tp, records)
+        if batch is None:
             return
-        earliest = next(iter((await self._thread.earliest_offsets(aiokafka.TopicPartition(*tp))).values()))
+        self.partitions.owned[tp].end_offset = self.highwater(TP(*tp))
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            records[0].offset,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=None,
+            key=None,
+            value=cast("bytes", batch),
+            checksum=None,
+            tp=TP(*tp),
+            generation_id=self.app.consumer_generation_id,
+        )
+        # The channel's queue has room for more batches than may wait, so this never blocks.
+        await self.callback(message)
+
+    async def _continues(self, tp: TopicPartition, offset: int) -> bool:
+        """Whether records that begin here follow on what came before them.
+
+        A hole may be compaction's or a transaction's. It may also be records that the broker has deleted,
+        which its own start tells, or records that went astray between it and us, which a second look brings
+        back.
+        """
+        owned = self.partitions.owned.get(tp)
+        if owned is None or owned.expected is None:
+            return True
+        if owned.committed is not None and offset < owned.committed:
+            raise PositionLost(tp, expected=owned.expected, earliest=offset)
+        if offset <= owned.expected:
+            return True
+        where = aiokafka.TopicPartition(*tp)
+        earliest = next(iter((await self._thread.earliest_offsets(where)).values()))
         if earliest > owned.expected:
             raise PositionLost(tp, expected=owned.expected, earliest=earliest)
+        if owned.looked_again_at == owned.expected:
+            return True
+        owned.looked_again_at = owned.expected
+        await self._thread.call_thread(self._thread.look_again, where, owned.expected)
+        return False
 
     # -- commit ---------------------------------------------------------------------------------------------
 
-    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002 - Faust's signature
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit the watermarks that have moved."""
         offsets = self.partitions.committable()
         if not offsets:
@@ -301,8 +355,14 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin the new generation with clean books."""
         self.partitions.counts.rebalances += 1
+        self._kept.clear()
         self.partitions.open((tp.topic, tp.partition) for tp in assigned)
         await super().on_partitions_assigned(assigned, generation_id)
+
+
+def _plain(tp: TopicPartition) -> TP:
+    """Faust's tuple for ours."""
+    return TP(*tp)
 
 
 class SilentProducer(driver.Producer):

@@ -1,6 +1,4 @@
-"""What the operators' orders amount to: a fold over the `control` topic, the latest order of a subject
-wins.
-"""
+"""What the operators' orders amount to: a fold over `control`; of a subject the latest order holds."""
 
 from __future__ import annotations
 
