@@ -1,6 +1,6 @@
 """The private names of Faust and aiokafka that the engine leans on: all, and that they are still there.
 
-A new release that moves one fails here, by name, before it fails in a rebalance. That is why versions are pinned.
+A new release that moves one fails here by name, before it fails in a rebalance: hence the pinned versions.
 """
 
 from __future__ import annotations
