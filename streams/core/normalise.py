@@ -55,8 +55,8 @@ _VOICING = str.maketrans("\uff9e\uff9f", "\u3099\u309a")
 # lets a search begin only where a run begins: without it a run is scanned once for each of its characters.
 _MARK = re.compile(r"[^\w\s\x00-\x7f]")
 _MARK_RUN = re.compile(rf"(?<!{_MARK.pattern}){_MARK.pattern}{{{MARKS_MAX + 1},}}")
-# One look for everything that makes a text more than a matter of NFKC. Beyond the basic plane `re` goes through a
-# class range by range, so there it is two ranges that hold all of the above, and no emoji.
+# One look for everything that makes a text more than a matter of NFKC. Beyond the basic plane `re` goes
+# through a class range by range, so there it is two ranges that hold all of the above, and no emoji.
 _BASIC = re.sub("[\U00010000-\U0010ffff]-[\U00010000-\U0010ffff]", "", _IGNORABLE + _STYLES + _GROWTHS)
 _NOTABLE = re.compile(f"[{_BASIC}\uff9e\uff9f\U0001bca0-\U0001f149\U000e0000-\U000e0fff]")
 
