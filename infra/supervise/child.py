@@ -38,6 +38,8 @@ class Spec:
     may_lag: bool = False
     """Whether `up` goes on without it, saying why, if it lives but is not ready in time."""
     env: Mapping[str, str] | None = field(default=None, repr=False)
+    needs: Sequence[str] = ()
+    """The children without which it cannot start: it is started again when they are up."""
 
 
 class Child:

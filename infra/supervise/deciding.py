@@ -68,11 +68,16 @@ def restart_or_give_up(
     deaths = sum(now_ms - death.at_ms < window_ms for death in history)
     if deaths > settings.restarts_max:
         return GiveUp(
-            f"it died {deaths} times within {settings.restart_window_s} s, at last by {how(last.status)}"
+            f"it died {deaths} times within {settings.restart_window_s} s, at last: {how(last.status)}"
             + (f" ({last.last_words})" if last.last_words else ""),
             ExitCode.CHILD_KEPT_DYING,
         )
     return Restart(min(_DELAY_MS_FIRST * 2 ** (deaths - 1), _DELAY_MS_MAX))
+
+
+def is_blameless(status: int, *, needs_are_up: bool) -> bool:
+    """Whether a child only says that what it needs is away: that is another child's death, counted there."""
+    return not needs_are_up and status in {ExitCode.KAFKA_UNREACHABLE, ExitCode.NODE_UNREACHABLE}
 
 
 def how(status: int) -> str:
@@ -85,7 +90,7 @@ def how(status: int) -> str:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"{name} (perhaps the system was out of memory)" if name == "SIGKILL" else name
+    return f"{name}, by somebody or for want of memory" if name == "SIGKILL" else name
 
 
 def _sentence_of(death: Death) -> str:

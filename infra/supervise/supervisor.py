@@ -18,7 +18,7 @@ from infra.cli.terminal import safe
 from infra.errors import ExitCode, Failure
 from infra.supervise import reaper
 from infra.supervise.child import Child, Spec
-from infra.supervise.deciding import Death, GiveUp, Restart, how, restart_or_give_up
+from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, restart_or_give_up
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.logs import RotatingLog
 from schemas.settings import SuperviseSettings
@@ -78,12 +78,11 @@ class Supervisor:
             ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._keepers[child.name] = asyncio.create_task(self._keep(child, ready))
             readies.append(ready)
-        all_ready = asyncio.gather(*readies)
-        pending: set[asyncio.Future[Any]] = {all_ready, self._given_up}
-        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        if self._given_up.done():
-            all_ready.cancel()
-            raise self._given_up.result()
+        while not all(ready.done() for ready in readies):
+            pending: set[asyncio.Future[Any]] = {ready for ready in readies if not ready.done()}
+            await asyncio.wait({*pending, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if self._given_up.done():
+                raise self._given_up.result()
 
     async def given_up(self) -> Failure:
         """Wait until a child cannot be kept; the failure says why."""
@@ -111,6 +110,9 @@ class Supervisor:
             was_ever_ready = was_ever_ready or ready.done()
             if self._must_stop():
                 break
+            if is_blameless(status, needs_are_up=self._has_needs(child)):
+                self._tell(f"{child.name} ended, because {self._missing(child)} is down, and waits for it.")
+                continue
             now_ms = self._clock.now_ms()
             history.append(Death(now_ms, status, was_ever_ready, child.last_words))
             match restart_or_give_up(history, now_ms, self._settings):
@@ -121,16 +123,18 @@ class Supervisor:
                 case Restart(delay_ms):
                     child.state = "pausing"
                     child.restarts += 1
-                    said = f" Its last words: {safe(child.last_words)}" if child.last_words else ""
                     self._tell(
-                        f"{child.name} died ({how(status)}); starting it again in "
-                        f"{delay_ms / 1_000:.1f} s.{said}"
+                        f"{child.name} died: {how(status)}; starting it again in {delay_ms / 1_000:.1f} s."
+                        + _last_words(child, status)
                     )
                     await asyncio.sleep(delay_ms / 1_000)
         child.state = "stopped"
 
     async def _live(self, child: Child, ready: asyncio.Future[None]) -> int:
         """One life of a child, from its start to its end."""
+        # Children get up one by one; who waits looks at them as the probes do.
+        while not self._has_needs(child):  # noqa: ASYNC110
+            await asyncio.sleep(_PROBE_EVERY_S)
         child.state = "starting"
         try:
             ended = child.spawn()
@@ -167,6 +171,15 @@ class Supervisor:
             self._tell(f"{child.name} is up again (pid {child.pid}).")
         if not ready.done():
             ready.set_result(None)
+
+    def _has_needs(self, child: Child) -> bool:
+        return not self._missing(child)
+
+    def _missing(self, child: Child) -> str:
+        """What a child needs and is not up; what is not a child of ours is somebody else's to keep up."""
+        return " and ".join(
+            name for name in child.spec.needs if name in self.children and self.children[name].state != "up"
+        )
 
     def _must_stop(self) -> bool:
         # A method, because the type checker cannot see that another task changes it.
@@ -223,6 +236,11 @@ class Supervisor:
 
     def _now_s(self) -> float:
         return self._clock.now_ms() / 1_000
+
+
+def _last_words(child: Child, status: int) -> str:
+    # Who was killed had no time for any.
+    return f" Its last words: {safe(child.last_words)}" if status > 0 and child.last_words else ""
 
 
 class _Reaper:

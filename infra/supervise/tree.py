@@ -20,6 +20,7 @@ from infra.running import NODE, address_of, ask
 from infra.supervise.child import Spec
 from schemas.settings import Settings
 
+KAFKA = "kafka"
 # A worker joins its group and is given partitions; a predecessor of the same name that was killed is replaced
 # at once, because membership is static.
 _WORKER_READY_S = 30.0
@@ -78,7 +79,7 @@ def _worker(flags: Flags, settings: Settings, number: int) -> Spec:
         return await _http_says(settings, name, pid, "/ready")
 
     # It may lag: without a node the rules still decide, and what they cannot waits in Kafka.
-    return _spec(name, words, flags, is_ready, _WORKER_READY_S, may_lag=True)
+    return _spec(name, words, flags, is_ready, _WORKER_READY_S, may_lag=True, needs=(KAFKA, NODE))
 
 
 def _spec(
@@ -89,11 +90,12 @@ def _spec(
     ready_within_s: float,
     *,
     may_lag: bool = False,
+    needs: Sequence[str] = (),
 ) -> Spec:
     # `-P`: a folder named `infra` where the user happens to be is not ours. `-u`: a line is in the log when
     # it is said. The flags come first, so that the child's own `--set` is the last word.
     argv = [sys.executable, "-P", "-u", "-m", "infra.cli", *flags.words, *words]
-    return Spec(name, argv, probe, ready_within_s, may_lag, _environment())
+    return Spec(name, argv, probe, ready_within_s, may_lag, _environment(), needs)
 
 
 def _environment() -> Mapping[str, str]:

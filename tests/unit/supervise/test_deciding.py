@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import ExitCode
-from infra.supervise.deciding import Death, GiveUp, Restart, how, restart_or_give_up
+from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, restart_or_give_up
 from schemas.settings import SuperviseSettings
 
 SETTINGS = SuperviseSettings()
@@ -36,7 +36,7 @@ def test_the_sixth_death_within_a_minute_is_the_last() -> None:
     decided = restart_or_give_up(deaths, 5_000, SETTINGS)
     assert isinstance(decided, GiveUp)
     assert decided.exit_code == ExitCode.CHILD_KEPT_DYING
-    assert decided.reason.startswith("it died 6 times within 60 s, at last by SIGKILL")
+    assert decided.reason.startswith("it died 6 times within 60 s, at last: SIGKILL")
     assert "out of ideas" in decided.reason
 
 
@@ -56,6 +56,12 @@ def test_a_taken_port_is_a_mistake_at_the_first_start_only() -> None:
     assert isinstance(restart_or_give_up([first], 0, SETTINGS), GiveUp)
     later = _death(status=ExitCode.TAKEN, was_ever_ready=True)
     assert isinstance(restart_or_give_up([later], 0, SETTINGS), Restart)
+
+
+def test_who_only_says_that_what_it_needs_is_away_is_not_to_blame() -> None:
+    assert is_blameless(ExitCode.KAFKA_UNREACHABLE, needs_are_up=False)
+    assert not is_blameless(ExitCode.KAFKA_UNREACHABLE, needs_are_up=True)
+    assert not is_blameless(-signal.SIGKILL, needs_are_up=False)
 
 
 @given(
@@ -84,7 +90,7 @@ def test_a_child_is_never_restarted_more_often_than_allowed_in_any_window(
         (3, "exit code 3, kafka unreachable"),
         (77, "exit code 77"),
         (-signal.SIGTERM, "SIGTERM"),
-        (-signal.SIGKILL, "SIGKILL (perhaps the system was out of memory)"),
+        (-signal.SIGKILL, "SIGKILL, by somebody or for want of memory"),
         (-64, "SIGRTMAX"),
         (-99, "signal 99"),
     ],

@@ -98,7 +98,7 @@ async def test_a_killed_child_is_told_of_and_started_again(
     await eventually(lambda: kept.pid("a") != first and kept.supervisor.up == 2, within_s=10)
     assert started_at(kept.pid("a"))
     assert kept.pid("b") == other
-    assert f"a died ({number.name}" in kept.said[0]
+    assert f"a died: {number.name}" in kept.said[0]
     assert kept.said[1] == f"a is up again (pid {kept.pid('a')})."
 
 
@@ -107,7 +107,7 @@ async def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(keep: Ca
     await kept.supervisor.start([child("a", "import time; time.sleep(0.3); raise SystemExit('no luck')")])
     failure = await asyncio.wait_for(kept.supervisor.given_up(), 20)
     assert failure.exit_code == ExitCode.CHILD_KEPT_DYING
-    assert "a: it died 3 times within 60 s, at last by exit code 1, unexpected (no luck)" in failure.sentence
+    assert "a: it died 3 times within 60 s, at last: exit code 1, unexpected (no luck)" in failure.sentence
     assert sum("starting it again" in line for line in kept.said) == 2
 
 
@@ -135,6 +135,52 @@ async def test_a_child_that_may_lag_does_not_hold_up_the_others(keep: Callable[.
     await kept.supervisor.start([child("a", STEADY, _never_ready, within_s=0.2, may_lag=True)])
     assert kept.said == ["a is not ready yet: it still loads"]
     assert kept.supervisor.up == 0
+
+
+class Needing:
+    """A `kafka`, a `worker` that needs it and ends with code 3 while it is away, and a file that says so."""
+
+    def __init__(self, kept: Kept, tmp_path: Path) -> None:
+        self.away = tmp_path / "away"
+        self.kept = kept
+
+    async def start(self) -> None:
+        async def kafka_is_ready(_: int) -> str:
+            return "recovering" if self.away.exists() else ""
+
+        away = f"os.path.exists({str(self.away)!r})"
+        code = f"import os, sys, time\nwhile not {away}: time.sleep(0.02)\nsys.exit(3)"
+        worker = child("worker", code)
+        await self.kept.supervisor.start([child("kafka", STEADY, kafka_is_ready)])
+        await self.kept.supervisor.start([Spec("worker", worker.argv, _ready, 10, needs=("kafka",))])
+
+    def kill_kafka(self) -> None:
+        """From now on it takes long to come back."""
+        os.kill(self.kept.pid("kafka"), signal.SIGKILL)
+        until(lambda: not started_at(self.kept.pid("kafka")), within_s=10)
+        self.away.touch()
+
+    async def await_worker(self) -> None:
+        worker = self.kept.supervisor.children["worker"]
+        await eventually(lambda: worker.state == "up" and started_at(worker.pid), within_s=10)
+
+
+async def test_a_child_that_ends_because_what_it_needs_is_away_is_not_blamed_and_waits_for_it(
+    keep: Callable[..., Kept], tmp_path: Path
+) -> None:
+    kept = keep(restarts_max=1)
+    needing = Needing(kept, tmp_path)
+    await needing.start()
+    first = kept.pid("worker")
+    needing.kill_kafka()
+    said = "worker ended, because kafka is down, and waits for it."
+    await eventually(lambda: said in kept.said, within_s=10)
+    await eventually(lambda: kept.supervisor.children["kafka"].state == "starting", within_s=10)
+    assert kept.pid("worker") == first
+    needing.away.unlink()
+    await needing.await_worker()
+    assert kept.pid("worker") != first
+    assert kept.supervisor.children["worker"].restarts == 0
 
 
 async def test_a_program_that_does_not_exist_is_given_up(keep: Callable[..., Kept]) -> None:
