@@ -224,7 +224,7 @@ class Judge:
 
     def _publish(self, work: _Work, verdict: Verdict) -> None:
         self.tally.verdict(verdict)
-        outgoing = verdict_record(self.topics, verdict, self.tracer.child(work.trace) if work.trace else None)
+        outgoing = verdict_record(self.topics, verdict, work.trace)
         self.settling.settle_one(work.batch, work.record, outgoing)
 
     def _bury(self, batch: Batch, record: Record, pending: Pending, code: str, *, attempts: int) -> None:

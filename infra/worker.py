@@ -26,24 +26,21 @@ from infra.settings import Loaded, Reloader
 from infra.telemetry import open_tracer
 from infra.topics import check
 from schemas.dead_letter import Stage
-from schemas.errors import UnknownVersion, WireError
+from schemas.errors import UnknownVersion
 from schemas.settings import NodeSettings, Settings
-from schemas.wire import decode_control
 from streams.app import stage_app
-from streams.broadcast import Broadcast
 from streams.clock import SystemClock
 from streams.core.orders import Orders
-from streams.core.policies import PolicyBook
 from streams.core.pressure import Bounds
-from streams.core.rules import BadPolicy, compile_document
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
+from streams.guidance import Guidance
 from streams.observing import PolicyStatus, Tally, WorkerStatus
 from streams.partitions import Partitions
-from streams.ports import Record
 from streams.publishing import KafkaPublisher
 from streams.settling import Settling
 from streams.topics import Topics
+from streams.traced_publishing import TracedPublisher
 from streams.transport import PositionLost, TransportOptions
 
 STAGES: tuple[Stage, ...] = ("triage", "judge")
@@ -65,15 +62,12 @@ class Worker:
         self.settings = settings
         self.name = name
         self.stages = tuple(stages)
-        self.orders = Orders()
         self.topics = Topics.of(settings.topics)
         self.clock = SystemClock()
         self.tally = Tally()
-        self.policies = PolicyBook()
         self.partitions: dict[Stage, Partitions] = {}
         self._apps: list[faust.App] = []
         self._reloader = Reloader(loaded, self._take_up, report=log.info)
-        self._compiling: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
         self._code = ExitCode.OK
         self._bootstrap = bootstrap_of(settings)
@@ -83,10 +77,12 @@ class Worker:
         )
         self._dispatch = Dispatch(_nodes(settings, self.clock), lambda: self.settings.judge, self.clock)
         self._http = WorkerHttp(settings.http.host, settings.http.port, self.status)
-        connection = aiokafka_options(settings.kafka, self._bootstrap)
-        self._broadcasts = (
-            Broadcast(self.topics.policy, self._policy_record, connection),
-            Broadcast(self.topics.control, self._control_record, connection),
+        self._guidance = Guidance(
+            self.topics,
+            aiokafka_options(settings.kafka, self._bootstrap),
+            self.tally,
+            on_orders=self._obey,
+            stop_worker=self.stop,
         )
 
     def __repr__(self) -> str:
@@ -115,10 +111,8 @@ class Worker:
         await asyncio.to_thread(check, self.settings, self._bootstrap)
         url = await self._http.start()
         tell(self._told_at, url)
-        for broadcast in self._broadcasts:
-            await broadcast.start()
-        await self._compile()
-        if self.policies.active(self.settings.policy) is None:
+        await self._guidance.start()
+        if self._guidance.policies.active(self.settings.policy) is None:
             raise Failure(
                 f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: "
                 "publish one with `penstock policy push FILE`.",
@@ -160,8 +154,7 @@ class Worker:
         await self._dispatch.stop()
         if left := await self._publisher.close(_FLUSH_S):
             log.warning("%d records were not confirmed; what they came from will be delivered again", left)
-        for broadcast in self._broadcasts:
-            await broadcast.stop()
+        await self._guidance.stop()
         await self._http.stop()
         await asyncio.to_thread(self._tracer.close, _TRACES_S)
 
@@ -191,7 +184,7 @@ class Worker:
             clock=self.clock,
             bounds=lambda: _bounds(self.settings),
             urgency_of=self.topics.urgency_of,
-            paused=self._paused_topics(),
+            paused=self._paused_topics(self._guidance.orders),
         )
         self.partitions[stage] = partitions
         datadir = self._data_dir / "faust" / self.name / stage
@@ -214,7 +207,8 @@ class Worker:
 
     def _register(self, stage: Stage, app: faust.App, partitions: Partitions) -> None:
         dead_letters = DeadLetters(stage, self.topics, self.clock)
-        settling = Settling(self._publisher, dead_letters, self.tally)
+        publisher = TracedPublisher(self._publisher, self.topics.verdicts, self._tracer, self.clock)
+        settling = Settling(publisher, dead_letters, self.tally)
         match stage:
             case "triage":
                 triage.register(
@@ -222,9 +216,9 @@ class Worker:
                     triage.Triage(
                         topics=self.topics,
                         default_policy=self.settings.policy,
-                        policies=self.policies,
+                        policies=self._guidance.policies,
                         limits=lambda: self.settings.limits,
-                        orders=lambda: self.orders,
+                        orders=lambda: self._guidance.orders,
                         secret=self.settings.secret.reveal().encode(),
                         clock=self.clock,
                         settling=settling,
@@ -240,8 +234,8 @@ class Worker:
                     app,
                     judge.Judge(
                         topics=self.topics,
-                        policies=self.policies,
-                        orders=lambda: self.orders,
+                        policies=self._guidance.policies,
+                        orders=lambda: self._guidance.orders,
                         dispatch=self._dispatch,
                         clock=self.clock,
                         settling=settling,
@@ -262,47 +256,13 @@ class Worker:
 
     # -- what comes in beside events ------------------------------------------------------------------------
 
-    def _policy_record(self, record: Record) -> None:
-        self._apply(self.topics.policy, lambda: self.policies.apply(record.key, record.value))
-        # While the topic is read for the first time, only what stands at its end is worth compiling.
-        if self._apps and self.policies.to_compile():
-            self._compiling = asyncio.ensure_future(self._compile())
-
-    async def _compile(self) -> None:
-        """Make new policies ready off the loop; a running one stays until then, or if it is bad."""
-        for document in self.policies.to_compile():
-            try:
-                self.policies.install(await asyncio.to_thread(compile_document, document))
-            except BadPolicy as refusal:
-                self.policies.refuse(document.ref.digest)
-                self.tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {refusal}")
-        for bad in self.policies.compile_due():
-            self.tally.error(f"{self.topics.policy}: a policy that cannot be used stays out: {bad}")
-
-    def _control_record(self, record: Record) -> None:
-        if record.value is not None:
-            self._apply(self.topics.control, lambda: self._obey(record.value))
-
-    def _apply(self, topic: str, change: object) -> None:
-        """A version newer than we are stops the worker; anything else wrong is told and passed by."""
-        try:
-            change()  # type: ignore[operator]
-        except UnknownVersion as error:
-            self.stop(error)
-        except WireError as error:
-            self.tally.error(f"{topic}: {error.code}: {error.detail}")
-
-    def _obey(self, value: bytes | None) -> None:
-        self.orders = self.orders.after(decode_control(value))
+    def _obey(self, orders: Orders) -> None:
         for partitions in self.partitions.values():
-            partitions.pause(self._paused_topics())
+            partitions.pause(self._paused_topics(orders))
 
-    def _paused_topics(self) -> frozenset[str]:
-        return frozenset(
-            name(priority)
-            for priority in self.orders.paused
-            for name in (self.topics.content, self.topics.pending)
-        )
+    def _paused_topics(self, orders: Orders) -> frozenset[str]:
+        names = (self.topics.content, self.topics.pending)
+        return frozenset(name(priority) for priority in orders.paused for name in names)
 
     def _take_up(self, settings: Settings, _changed: list[str]) -> None:
         """Live settings have changed; components ask for them each time."""
@@ -323,10 +283,10 @@ class Worker:
             nodes=self._dispatch.nodes() if "judge" in self.stages else (),
             policies=tuple(
                 PolicyStatus(id=ref.id, version=ref.version, digest=ref.digest)
-                for ref in self.policies.refs()
+                for ref in self._guidance.policies.refs()
             ),
-            enforce=self.orders.enforce,
-            paused=tuple(sorted(self.orders.paused)),
+            enforce=self._guidance.orders.enforce,
+            paused=tuple(sorted(self._guidance.orders.paused)),
         )
         return self.tally.onto(status)
 

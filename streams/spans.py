@@ -1,4 +1,4 @@
-"""Which spans an event leaves behind: triage's one, judge's three. Told afterwards, of sampled events."""
+"""Which spans an event leaves behind: triage's one, judge's two. Told afterwards, of sampled events."""
 
 from __future__ import annotations
 
@@ -72,34 +72,6 @@ def judged(  # noqa: PLR0913  Four moments on one clock, and what happened betwe
                 **attributes,
                 names.GEN_AI_OPERATION_NAME: names.GEN_AI_OPERATION_CHAT,
                 names.GEN_AI_REQUEST_MODEL: model,
-            },
-        )
-    )
-
-
-def sent(
-    tracer: Tracer,
-    place: TraceParent,
-    parent: TraceParent,
-    *,
-    topic: str,
-    began_wall_ms: float,
-    ended_wall_ms: float,
-) -> None:
-    """Tell the writing of a verdict, from the hand-over to Kafka's confirmation."""
-    tracer.record(
-        SpanRecord(
-            name=names.SPAN_SEND_VERDICTS,
-            start_ms=began_wall_ms,
-            end_ms=ended_wall_ms,
-            parent=parent,
-            context=place,
-            kind="producer",
-            attributes={
-                names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_KAFKA,
-                names.MESSAGING_OPERATION_NAME: "send",
-                names.MESSAGING_OPERATION_TYPE: "send",
-                names.MESSAGING_DESTINATION_NAME: topic,
             },
         )
     )
