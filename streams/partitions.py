@@ -32,7 +32,6 @@ class OwnedPartition:
     urgency: int
     watermark: Watermark
     committed: int | None = None
-    end_offset: int | None = None
     is_open: bool = True
     looked_again_at: int | None = None
     """The offset before which a hole was found and looked at a second time."""
@@ -125,6 +124,8 @@ class Partitions:
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
     is_draining: bool = False
     """From the beginning of a drain until the partitions are let go: no work begins."""
+    end_of: Callable[[TopicPartition], int | None] = lambda _: None
+    """How far a partition goes, as the last fetch told; the transport knows."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
 
     def __repr__(self) -> str:
@@ -274,6 +275,6 @@ class Partitions:
             watermark=-1 if position is None else position,
             unsettled=watermark.unsettled,
             oldest_ms=0.0 if oldest_at_ms is None else self.clock.now_ms() - oldest_at_ms,
-            lag=max(0, (owned.end_offset or 0) - (position or 0)),
+            lag=max(0, (self.end_of(owned.tp) or 0) - (position or 0)),
             held=is_held,
         )

@@ -18,6 +18,7 @@ import faust
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.consumer import RecordMap
@@ -170,6 +171,7 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
+        self.partitions.end_of = self._end_of
         self._kept: dict[TopicPartition, list[Any]] = {}
 
     _thread: BatchConsumerThread
@@ -255,7 +257,6 @@ class BatchConsumer(driver.Consumer):
         batch = self.partitions.fetched(tp, records)
         if batch is None:
             return
-        self.partitions.owned[tp].end_offset = self.highwater(TP(*tp))
         message = ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -295,6 +296,13 @@ class BatchConsumer(driver.Consumer):
         owned.looked_again_at = owned.expected
         await self._thread.call_thread(self._thread.look_again, where, owned.expected)
         return False
+
+    def _end_of(self, tp: TopicPartition) -> int | None:
+        try:
+            return self.highwater(TP(*tp))
+        except (IllegalStateError, ConsumerNotStarted):
+            # Between two assignments nobody knows.
+            return None
 
     # -- commit ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,94 @@
+"""What operators have told all workers: the policies that are active, and the orders that stand.
+
+Both come from topics that every worker reads in full before it judges its first event. New policies are compiled
+off the loop; until one is ready, and for good if it cannot be used, the policy before it goes on judging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mode import Service
+
+from schemas.control import Control
+from schemas.errors import UnknownVersion, WireError
+from schemas.wire import decode_control
+from streams.broadcast import Broadcast
+from streams.core.orders import Orders
+from streams.core.policies import PolicyBook
+from streams.core.rules import BadPolicy, compile_document
+from streams.observing import Tally
+from streams.ports import Record
+from streams.topics import Topics
+
+
+class Guidance(Service):
+    """Policies and orders, as they are now."""
+
+    abstract = False
+
+    def __init__(
+        self,
+        topics: Topics,
+        options: Mapping[str, Any],
+        tally: Tally,
+        *,
+        on_orders: Callable[[Orders], None],
+        stop_worker: Callable[[Exception], None],
+    ) -> None:
+        super().__init__()
+        self.policies = PolicyBook()
+        self.orders = Orders()
+        self._tally = tally
+        self._on_orders = on_orders
+        self._stop_worker = stop_worker
+        self._to_compile = asyncio.Event()
+        self._policy = Broadcast(topics.policy, self._take_policy, options)
+        self._control = Broadcast(topics.control, self._take_order, options)
+
+    def __repr__(self) -> str:
+        return f"<Guidance {self.policies!r} | {self.orders}>"
+
+    async def on_start(self) -> None:
+        """Read both topics to their ends."""
+        await self.add_runtime_dependency(self._policy)
+        await self.add_runtime_dependency(self._control)
+        await self._compile()
+
+    @Service.task
+    async def _keep_compiled(self) -> None:
+        while not self.should_stop:
+            await self.wait(self._to_compile)  # type: ignore[arg-type]  # mode waits for asyncio's events, too.
+            self._to_compile.clear()
+            await self._compile()
+
+    async def _compile(self) -> None:
+        for document in self.policies.to_compile():
+            try:
+                self.policies.install(await asyncio.to_thread(compile_document, document))
+            except BadPolicy as refusal:
+                self.policies.refuse(document.ref.digest)
+                self._tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {refusal}")
+
+    def _take_policy(self, record: Record) -> None:
+        self._take(record, lambda: self.policies.apply(record.key, record.value))
+        self._to_compile.set()
+
+    def _take_order(self, record: Record) -> None:
+        if record.value is not None:
+            self._take(record, lambda: self._obey(decode_control(record.value)))
+
+    def _obey(self, order: Control) -> None:
+        self.orders = self.orders.after(order)
+        self._on_orders(self.orders)
+
+    def _take(self, record: Record, change: Callable[[], None]) -> None:
+        """What is newer than we are stops us; what is wrong in another way is told, and passed by."""
+        try:
+            change()
+        except UnknownVersion as error:
+            self._stop_worker(error)
+        except WireError as error:
+            self._tally.error(f"{record.topic}: {error.code}: {error.detail}")
