@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -314,3 +316,18 @@ def a_verdict() -> Verdict:
         },
         type=Verdict,
     )
+
+
+def test_the_page_on_observing_names_every_figure_and_no_other():
+    page = (Path(__file__).parents[2] / "docs" / "observing.md").read_text()
+    rows = [
+        line.split("|")[1] for line in page.splitlines() if line.startswith("| `") and "/" not in line[:5]
+    ]
+    named = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row)}
+    parsed = text_string_to_metric_families(exposition(STATUS).decode())
+    told = {
+        family.name.removeprefix("penstock_") + ("_total" if family.type == "counter" else "")
+        for family in parsed
+    }
+
+    assert named == told
