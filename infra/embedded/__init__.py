@@ -1,7 +1,7 @@
 """The embedded Kafka: real Apache Kafka from its published jars, with neither Docker nor an installed Java.
 
-`EmbeddedKafka` is the instance in a directory; clients need `bootstrap_of` alone. Reading order: artifacts, jars
-(what it is made of), properties, java (what is started), preparing, broker, roster, cluster (how).
+`EmbeddedKafka` is the instance in a directory; clients need `bootstrap_of` alone. Reading order: artifacts,
+jars (what it is made of), properties, java (what is started), preparing, broker, roster, cluster (how).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `doctor` asks about the embedded Kafka: would it start here, and if not, what to do. Changes nothing."""
+"""What `doctor` asks about the embedded Kafka: would it start here, and if not, what to do. Only looks."""
 
 from __future__ import annotations
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import certifi
 import httpx
 
 from infra.embedded.artifacts import Artifact
@@ -25,7 +27,7 @@ from infra.errors import ExitCode, Failure
 
 _PARALLEL = 8
 # Before the second and the third try: a repository that is busy or restarts is back soon, or not for long.
-_PAUSES_S = (0.3, 1.5)
+_PAUSES_S = (0.2, 0.8)
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1 << 16
 
@@ -45,7 +47,9 @@ def fetch_all(artifacts: Sequence[Artifact], cache: Path, mirror: str, progress:
     address = repository_address(mirror)
     tally = _Tally(sum(one.size_bytes for one in artifacts), progress)
     # `trust_env`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold, as for any client.
-    with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, trust_env=True) as client:
+    with httpx.Client(
+        timeout=_TIMEOUT_S, follow_redirects=True, trust_env=True, verify=_trusted()
+    ) as client:
         fetcher = _Fetcher(client, address, cache, tally)
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
@@ -153,6 +157,13 @@ class _Fetcher:
             f"({not_got.reason}); nothing of it was kept: {not_got.advice}.",
             exit_code=ExitCode.EMBEDDED_KAFKA,
         )
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whom to believe: the system's authorities, among them a company's own, and the public ones."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _check_status(response: httpx.Response) -> None:

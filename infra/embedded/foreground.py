@@ -1,6 +1,6 @@
 """`kafka start --foreground`: the embedded Kafka as somebody's child, which ends when Kafka ends.
 
-One broker: this process becomes it, so there is nothing between Kafka and who supervises it. Three brokers are
+One broker: this process becomes it, and nothing is between Kafka and who supervises it. Three brokers are
 children, looked after from here; if this process is killed they live on, and the next start adopts them.
 """
 

@@ -31,7 +31,11 @@ def repository_address(mirror: str, maven_settings: Path | None = None) -> str:
 
 def shown(address: str) -> str:
     """An address as it may be printed: without the user and password that it may hold."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        # It is not even an address: better nothing of it than a password in it.
+        return "the mirror"
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
