@@ -18,14 +18,16 @@ from schemas.dead_letter import DeadLetter
 from schemas.settings import Settings
 from schemas.verdict import Verdict
 from schemas.wire import encode
+from streams import conventions
 from streams.clock import SystemClock
-from streams.core.traceparent import HEADER
+from streams.core.traceparent import HEADER, TraceParent
 from streams.topics import Topics
-from streams.tracing import new_trace
+from streams.tracing import NullTracer, SpanRecord, Tracer, new_trace
 
 # Most events that are waited for at a time; sending pauses there, so that memory stays bounded.
 _AWAITED_MAX = 10_000
 _IDS_TOLD_MAX = 5
+_TRACES_S = 2.0
 
 
 def send(args: argparse.Namespace, stdin: BinaryIO, out: TextIO) -> ExitCode:
@@ -61,12 +63,17 @@ class _Sending:
         self._awaited = Awaited()
         self._buried: list[DeadLetter] = []
         self._writer = Writer(settings, cluster)
+        self._tracer = _tracer(settings)
 
     def one(self, draft: Draft) -> None:
         """Send one event."""
-        trace = new_trace(sampled=self._args.trace)
+        trace = self._trace()
         self._writer.write(
-            self._topic, draft.key, draft.value, [(HEADER, trace.format())], on_placed=self._placed(draft)
+            self._topic,
+            draft.key,
+            draft.value,
+            [(HEADER, trace.format())],
+            on_placed=self._placed(draft, trace),
         )
         if self._answers is not None and len(self._awaited) + len(self._writer) >= _AWAITED_MAX:
             self._writer.flush()
@@ -88,10 +95,20 @@ class _Sending:
         """Leave."""
         if self._answers is not None:
             self._answers.close()
+        self._tracer.close(_TRACES_S)
 
-    def _placed(self, draft: Draft) -> Callable[[str, int, int], None]:
+    def _trace(self) -> TraceParent:
+        """Sampled where the user asks for it, or where the share of the settings says so."""
+        begun = self._tracer.root()
+        return begun if begun and not self._args.trace else new_trace(sampled=self._args.trace)
+
+    def _placed(self, draft: Draft, trace: TraceParent) -> Callable[[str, int, int], None]:
+        began_ms = self._clock.wall_ms()
+
         def placed(topic: str, partition: int, offset: int) -> None:
             event = draft.event
+            if trace.sampled:
+                self._tell(trace, topic, partition, began_ms)
             if self._answers is not None:
                 self._awaited.expect(event.tenant, event.id, Place(topic, partition, offset))
             elif self._args.json:
@@ -101,6 +118,25 @@ class _Sending:
                 self._say(f"{safe(event.tenant)}/{safe(event.id)} is in {topic}/{partition}@{offset}")
 
         return placed
+
+    def _tell(self, trace: TraceParent, topic: str, partition: int, began_ms: float) -> None:
+        """The span at the root of all that follows from this event."""
+        self._tracer.record(
+            SpanRecord(
+                name=conventions.SPAN_SEND,
+                start_ms=began_ms,
+                end_ms=self._clock.wall_ms(),
+                context=trace,
+                kind="producer",
+                attributes={
+                    conventions.MESSAGING_SYSTEM: conventions.MESSAGING_SYSTEM_KAFKA,
+                    conventions.MESSAGING_OPERATION_NAME: "send",
+                    conventions.MESSAGING_OPERATION_TYPE: "send",
+                    conventions.MESSAGING_DESTINATION_NAME: topic,
+                    conventions.MESSAGING_DESTINATION_PARTITION_ID: str(partition),
+                },
+            )
+        )
 
     def _await(self, left: int) -> None:
         """Show answers until no more than so many are missing; each answer gives the rest its time anew."""
@@ -134,6 +170,15 @@ class _Sending:
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
+
+
+def _tracer(settings: Settings) -> Tracer:
+    if settings.telemetry.traces == "off":
+        return NullTracer()
+    # Only here: loading OpenTelemetry takes longer than sending an event.
+    from infra.telemetry import open_tracer  # noqa: PLC0415
+
+    return open_tracer(settings.telemetry, instance="send")
 
 
 def _counted(count: int) -> str:

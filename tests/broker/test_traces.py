@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from upped import upped
 
+from infra.cli import main
+
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN_ID = "00f067aa0ba902b7"
 SECRET_WORDS = "the quick brown fox told ann.author to reconsider"
@@ -132,3 +134,21 @@ def _headers_of_the_verdict(kafka: str, prefix: str) -> dict[str, bytes]:
         return dict(message.headers() or [])
     finally:
         consumer.close()
+
+
+def test_send_tells_the_root_of_the_trace(kafka, topics_prefix, tmp_path, collector):
+    flags = ("--set=telemetry.traces=otlp", f"--set=telemetry.otlp_endpoint={collector.url}")
+    with upped(tmp_path, kafka, topics_prefix, *flags):
+        code = main(
+            [
+                *(f"--bootstrap={kafka}", f"--set=topics.prefix={topics_prefix}", *flags),
+                *("send", "--wait", SECRET_WORDS),
+            ]
+        )
+        until(lambda: {"send", "send verdicts"} <= collector.spans().keys(), within_s=20, what="both spans")
+
+    spans = collector.spans()
+    assert code == 0
+    assert spans["send"].parent_span_id == b""
+    assert spans["triage"].parent_span_id == spans["send"].span_id
+    assert len({span.trace_id for span in spans.values()}) == 1
