@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import http.client
 import os
+import secrets
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from infra.errors import ExitCode, Failure
+from infra.supervise.lock import not_writable
 from infra.supervise.processes import started_at
 from streams.observing import WorkerStatus
 
@@ -71,6 +75,22 @@ def untell(path: Path) -> None:
         return
 
 
+def identity_of(data_dir: Path) -> str:
+    """What tells this data directory from all others that work on the same Kafka; made once."""
+    path = data_dir / "identity"
+    unfinished = data_dir / f"identity.{os.getpid()}.tmp"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(secrets.token_hex(4), encoding="ascii")
+        # Unlike a rename, a link leaves what another process has just made.
+        with suppress(FileExistsError):
+            os.link(unfinished, path)
+        unfinished.unlink()
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise not_writable(data_dir, error) from None
+
+
 def worker_addresses(data_dir: Path) -> Iterator[tuple[str, Address]]:
     """All workers that run, by name."""
     for file in sorted((data_dir / "run").glob("*.json")):
@@ -87,16 +107,27 @@ def worker_statuses(data_dir: Path) -> dict[str, WorkerStatus | None]:
 
 def ask(url: str, *, within_s: float = _ANSWER_WITHIN_S) -> tuple[int, bytes]:
     """GET an address on this machine, by no proxy: (status, body); (0, b"") where nobody answers."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
+    connection = _connection(url, within_s)
     try:
-        connection.request("GET", parts.path or "/")
+        connection.request("GET", urlsplit(url).path or "/")
         response = connection.getresponse()
         return response.status, response.read(_BODY_BYTES_MAX)
     except (OSError, http.client.HTTPException):
         return 0, b""
     finally:
         connection.close()
+
+
+def _connection(url: str, within_s: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
+    # The reference node signs for itself. It is only asked how it is, and is told nothing; the worker, which
+    # tells it content, does verify it.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=within_s, context=context)
 
 
 def _status_at(url: str) -> WorkerStatus | None:

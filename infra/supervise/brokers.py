@@ -14,7 +14,6 @@ from infra.embedded import EmbeddedKafka, bootstrap_of
 from infra.embedded.instance import read_instance
 from infra.embedded.progress import Drawn
 from infra.embedded.readiness import Probe
-from infra.errors import ExitCode, Failure
 from infra.policies import default_policy_path, read
 from infra.policy_topic import push_if_none
 from infra.supervise.waiting import beside
@@ -55,12 +54,6 @@ def running_at(data_dir: Path) -> str:
 
 def fetch(data_dir: Path, settings: EmbeddedSettings) -> None:
     """Have the jars, with progress shown: the child could only write it to its log."""
-    if settings.brokers != 1:
-        raise Failure(
-            f"`up` keeps one broker, not embedded.brokers = {settings.brokers}: start the cluster with "
-            "`penstock kafka start`; `up` then uses it.",
-            exit_code=ExitCode.USAGE,
-        )
     EmbeddedKafka(data_dir / "kafka", settings, progress=Drawn(sys.stdout, "Kafka")).fetch()
 
 
