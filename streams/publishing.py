@@ -22,6 +22,9 @@ from streams.ports import Outgoing, PublishError
 _POLL_S = 0.002
 # librdkafka's queue is never filled to the brim, so that a batch is taken whole.
 _FILL = 0.9
+# A record that a broker refused at once (a topic that is gone, a right that is missing) is not offered again
+# sooner: the loop would do nothing else.
+_REPEAT_S = 0.1
 # Another try may succeed after none of these: the record itself is at fault.
 _HOPELESS = frozenset(
     {
@@ -31,6 +34,10 @@ _HOPELESS = frozenset(
         ck.KafkaError._INVALID_ARG,
         ck.KafkaError._UNKNOWN_PARTITION,
     }
+)
+# The producer is at its end, or being closed: what is under way stays unconfirmed, and settles nothing.
+_OVER = frozenset(
+    {ck.KafkaError._FATAL, ck.KafkaError._PURGE_QUEUE, ck.KafkaError._PURGE_INFLIGHT}  # noqa: SLF001
 )
 
 
@@ -43,6 +50,8 @@ class _Flight:
     left: int
     failed: list[int] = field(default_factory=list)
     code: str = ""
+    alone: set[int] = field(default_factory=set)
+    """Positions of which the broker refused a whole batch: they are tried each by itself."""
 
     def finish_one(self) -> None:
         """One record came to its end."""
@@ -59,21 +68,24 @@ class KafkaPublisher:
     """The real one. Lives on one event loop; start nothing, close it at the end."""
 
     def __init__(self, options: Mapping[str, Any], *, on_fatal: Callable[[str], None]) -> None:
-        self._producer = ck.Producer({**options, "error_cb": self._on_error})
+        self._options = {**options, "error_cb": self._on_error}
+        self._producer = ck.Producer(self._options)
+        self._single: ck.Producer | None = None
         self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)
         self._on_fatal = on_fatal
         self._again: deque[tuple[_Flight, int]] = deque()
+        self._repeat_at_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.fatal = ""
         """The reason, once the producer can never write again."""
 
     def __repr__(self) -> str:
-        return f"<KafkaPublisher | {len(self._producer)} in flight, {len(self._again)} to repeat>"
+        return f"<KafkaPublisher | {self._in_flight} in flight, {len(self._again)} to repeat>"
 
     async def room(self, records: int) -> None:
         """Wait until so many more fit in the local queue."""
-        while len(self._producer) + len(self._again) + min(records, self._records_max) > self._records_max:
-            self._producer.poll(0)
+        while self._left + min(records, self._records_max) > self._records_max:
+            self._poll()
             await asyncio.sleep(_POLL_S)
 
     def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
@@ -90,15 +102,32 @@ class KafkaPublisher:
     async def close(self, within_s: float) -> int:
         """Give what is under way so much time; how many records were left."""
         deadline = asyncio.get_running_loop().time() + within_s
-        while (len(self._producer) or self._again) and asyncio.get_running_loop().time() < deadline:
+        while self._left and asyncio.get_running_loop().time() < deadline:
             self._turn()
             await asyncio.sleep(_POLL_S)
         if self._timer:
             self._timer.cancel()
-        left = len(self._producer) + len(self._again)
-        self._producer.purge()
-        self._producer.poll(0)
+        left = self._left
+        for producer in self._producers:
+            producer.purge()
+        self._poll()
         return left
+
+    @property
+    def _producers(self) -> tuple[ck.Producer, ...]:
+        return (self._producer,) if self._single is None else (self._producer, self._single)
+
+    @property
+    def _in_flight(self) -> int:
+        return sum(map(len, self._producers))
+
+    @property
+    def _left(self) -> int:
+        return self._in_flight + len(self._again)
+
+    def _poll(self) -> None:
+        for producer in self._producers:
+            producer.poll(0)
 
     def _hand_over(self, flight: _Flight, positions: Sequence[int]) -> None:
         """Records with headers go one by one, the others in bulk, which knows no headers.
@@ -109,7 +138,7 @@ class KafkaPublisher:
         by_place: dict[tuple[str, int], list[int]] = {}
         for position in positions:
             record = flight.records[position]
-            if record.headers:
+            if record.headers or position in flight.alone:
                 self._produce(flight, position, record)
             else:
                 by_place.setdefault((record.topic, record.partition), []).append(position)
@@ -120,8 +149,9 @@ class KafkaPublisher:
         def report(error: ck.KafkaError | None, _message: ck.Message) -> None:
             self._reported(flight, position, error)
 
+        producer = self._one_by_one() if position in flight.alone else self._producer
         try:
-            self._producer.produce(
+            producer.produce(
                 record.topic,
                 record.value,
                 record.key,
@@ -134,6 +164,12 @@ class KafkaPublisher:
         except ck.KafkaException as refusal:
             self._reported(flight, position, refusal.args[0])
 
+    def _one_by_one(self) -> ck.Producer:
+        """A producer whose batches hold one record each; hardly any worker will ever need it."""
+        if self._single is None:
+            self._single = ck.Producer({**self._options, "batch.num.messages": 1})
+        return self._single
+
     def _produce_bulk(self, flight: _Flight, topic: str, partition: int, positions: list[int]) -> None:
         messages = [
             {"value": record.value, "key": record.key}
@@ -144,7 +180,7 @@ class KafkaPublisher:
             if error is None:
                 flight.finish_one()
             else:
-                self._reported(flight, _position_of(message, flight.records, positions), error)
+                self._reported(flight, _position_of(message, flight, positions), error)
 
         if self._producer.produce_batch(topic, messages, partition, on_delivery=report) == len(messages):
             return
@@ -157,12 +193,18 @@ class KafkaPublisher:
         """A record's fate: confirmed, hopeless, or to be tried again."""
         if error is None:
             flight.finish_one()
+        elif error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE and position not in flight.alone:
+            # A broker refuses a batch whole, for one record or for all together.
+            flight.alone.add(position)
+            self._again.append((flight, position))
         elif error.code() in _HOPELESS:
             flight.failed.append(position)
             flight.code = error.name().lower()
             flight.finish_one()
-        elif not error.fatal() and error.code() != ck.KafkaError._PURGE_QUEUE:
+        elif not error.fatal() and error.code() not in _OVER:
             self._again.append((flight, position))
+            if error.code() != ck.KafkaError._QUEUE_FULL:  # noqa: SLF001
+                self._repeat_at_s = asyncio.get_running_loop().time() + _REPEAT_S
 
     def _on_error(self, error: ck.KafkaError) -> None:
         """What librdkafka complains of: brokers that are away come back; fatal is for ever."""
@@ -177,23 +219,27 @@ class KafkaPublisher:
     def _tick(self) -> None:
         self._timer = None
         self._turn()
-        if len(self._producer) or self._again:
+        if self._left:
             self._arm()
 
     def _turn(self) -> None:
         """Collect reports, and give refused records another try while there is room."""
-        self._producer.poll(0)
-        for _ in range(min(len(self._again), max(0, self._records_max - len(self._producer)))):
+        self._poll()
+        if asyncio.get_running_loop().time() < self._repeat_at_s:
+            return
+        for _ in range(min(len(self._again), max(0, self._records_max - self._in_flight))):
             flight, position = self._again.popleft()
             self._hand_over(flight, (position,))
 
 
-def _position_of(message: ck.Message, records: Sequence[Outgoing], positions: Sequence[int]) -> int:
+def _position_of(message: ck.Message, flight: _Flight, positions: Sequence[int]) -> int:
     """Which of the records a failed report speaks of: bulk reports carry the message only."""
     wanted = (message.partition(), message.key(), message.value())
     for position in positions:
-        record = records[position]
-        if (record.partition, record.key, record.value) == wanted:
+        record = flight.records[position]
+        # Of equal records each is to fail once.
+        is_known = position in flight.failed or position in flight.alone
+        if (record.partition, record.key, record.value) == wanted and not is_known:
             return position
     raise LookupError("a delivery report for a record that was never handed over")
 

@@ -1,0 +1,83 @@
+"""Publishing while the broker is away and comes back: nothing is confirmed too early, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import confluent_kafka as ck
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from deadline import eventually
+
+from infra.embedded import EmbeddedKafka
+from infra.kafka import producer_options
+from schemas.settings import EmbeddedSettings, KafkaSettings
+from streams.ports import Outgoing
+from streams.publishing import KafkaPublisher
+
+TOPIC = "written"
+BATCH = 50
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """Give a broker that the test may kill."""
+    with EmbeddedKafka(tmp_path / "kafka", EmbeddedSettings()) as broker:
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(30)
+        yield broker
+
+
+async def test_a_broker_that_is_killed_and_comes_back_has_every_record_once(own_broker: EmbeddedKafka):
+    """The delivery timeout is shorter than the broker is away, so that librdkafka gives up and we do not."""
+    bootstrap = own_broker.bootstrap
+    settings = KafkaSettings(bootstrap=bootstrap)
+    options = producer_options(settings, bootstrap) | {
+        "delivery.timeout.ms": 1_500,
+        "request.timeout.ms": 1_000,
+        "reconnect.backoff.max.ms": 500,
+    }
+    fatal: list[str] = []
+    publisher = KafkaPublisher(options, on_fatal=fatal.append)
+    await asyncio.wait_for(publisher.publish(batch(0)), 30)
+
+    await asyncio.to_thread(own_broker.kill)
+    away = [publisher.publish(batch(number)) for number in range(1, 5)]
+    await eventually(
+        lambda: ", 0 to repeat" not in repr(publisher), within_s=20, what="librdkafka gives records up"
+    )
+    assert not any(one.done() for one in away), "a record is not confirmed before a broker has it"
+
+    await asyncio.to_thread(own_broker.start)
+    async with asyncio.timeout(60):
+        await asyncio.gather(*away)
+    assert await publisher.close(10) == 0
+    assert not fatal
+    # A batch that timed out may have been written before its answer was lost; nothing else may come twice.
+    found = await asyncio.to_thread(read, bootstrap)
+    assert set(found) == set(range(5 * BATCH))
+    assert all(found[number] == 1 for number in range(BATCH))
+
+
+def batch(number: int) -> list[Outgoing]:
+    first = number * BATCH
+    return [Outgoing(TOPIC, 0, None, b"%d" % value) for value in range(first, first + BATCH)]
+
+
+def read(bootstrap: str) -> Counter[int]:
+    consumer = ck.Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False}
+    )
+    tp = ck.TopicPartition(TOPIC, 0, 0)
+    left = consumer.get_watermark_offsets(tp, timeout=30)[1]
+    consumer.assign([tp])
+    found: Counter[int] = Counter()
+    while found.total() < left:
+        messages = consumer.consume(left, 30)
+        assert messages
+        found.update(int(message.value() or b"") for message in messages)
+    consumer.close()
+    return found
