@@ -19,9 +19,11 @@ def started_at(pid: int) -> str:
         try:
             # The name, in brackets, may hold anything; what follows it does not.
             fields = stat.read_bytes().rpartition(b")")[2].split()
+            # While other threads of it still run, as the JVM's do for a moment, it holds what it held.
+            is_corpse = fields[0] == b"Z" and len(list(stat.with_name("task").iterdir())) <= 1
         except OSError:
             return ""
-        return "" if fields[0] == b"Z" else fields[19].decode()
+        return "" if is_corpse else fields[19].decode()
     listed = subprocess.run(
         ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
