@@ -6,6 +6,7 @@ import json
 
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from deadline import until
 
 from infra import cli
 from infra.errors import ExitCode
@@ -51,6 +52,8 @@ def test_drift_is_told_with_what_to_do_and_nothing_is_altered(
     name = f"{topics_prefix}verdicts"
     odd = NewTopic(name, 5, 1, config={"cleanup.policy": "compact", "retention.ms": "1000"})
     admin.create_topics([odd])[name].result(10)
+    # The controller has made it; a broker knows of it a moment later.
+    until(lambda: name in admin.list_topics(timeout=5).topics, within_s=10)
     for what in ("create", "check"):
         assert topics(what) == ExitCode.TOPICS
         told = capsys.readouterr().err
