@@ -21,7 +21,7 @@ from infra.errors import ExitCode, Failure
 from infra.http import WorkerHttp
 from infra.kafka import aiokafka_group_options, aiokafka_options, await_broker, bootstrap_of, producer_options
 from infra.nodes.client import HttpNode
-from infra.running import NODE, address_of, tell, untell
+from infra.running import NODE, address_of, identity_of, tell, untell
 from infra.settings import Loaded, Reloader
 from infra.telemetry import open_tracer
 from infra.topics import check
@@ -199,7 +199,8 @@ class Worker:
                 drain_timeout_ms=engine.drain_timeout_ms,
             ),
             datadir=datadir,
-            instance=f"{self.name}.{stage}",
+            # The same member after a restart; never the same as a worker of another directory.
+            instance=f"{self.name}.{stage}.{identity_of(self._data_dir)}",
             commit_interval_ms=engine.commit_interval_ms,
         )
         self._register(stage, app, partitions)

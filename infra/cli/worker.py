@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
+
+RESERVED = frozenset({"children", "node", "up"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
 
     from infra.errors import ExitCode, Failure
     from infra.settings import load
+    from infra.supervise.lock import name_lock
     from infra.worker import STAGES, Worker
 
     stages = tuple(stage for stage in STAGES if stage in args.stages.split(","))
@@ -31,9 +36,16 @@ def run(args: argparse.Namespace) -> int:
         raise Failure(
             f"--stages {args.stages}: give `triage`, `judge`, or `triage,judge`.", exit_code=ExitCode.USAGE
         )
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", args.name) or args.name in RESERVED:
+        raise Failure(
+            "--name: give lower case letters, digits and dashes, 63 at most; "
+            f"{', '.join(sorted(RESERVED))} mean other processes.",
+            exit_code=ExitCode.USAGE,
+        )
     loaded = load(args)
 
     async def main() -> ExitCode:
         return await Worker(loaded, args.name, stages).run()
 
-    return uvloop.run(main())
+    with name_lock(Path(loaded.settings.data_dir), args.name, f"A worker named {args.name}"):
+        return uvloop.run(main())
