@@ -1,7 +1,8 @@
 """What operators have told all workers: the policies that are active, and the orders that stand.
 
-Both come from topics that every worker reads in full before it judges its first event. New policies are compiled
-off the loop; until one is ready, and for good if it cannot be used, the policy before it goes on judging.
+Both come from topics that every worker reads in full before it judges its first event. New policies are
+compiled off the loop; until one is ready, and for good if it cannot be used, the policy before it goes on
+judging.
 """
 
 from __future__ import annotations
