@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from virtual_time import now_ms
+
 from infra.policies import default_policy_path, read
 from schemas.policy import ActivePolicy, Policy
 from schemas.wire import encode
@@ -14,7 +16,7 @@ from streams.core.digest import document_digest
 from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.pressure import Bounds
 from streams.partitions import Batch, Partitions
-from streams.ports import Clock, Headers, Outgoing, PublishError
+from streams.ports import Answer, Clock, Headers, NodeFault, Outgoing, PublishError, Question
 from streams.topics import Topics
 
 TOPICS = Topics(partitions=4)
@@ -106,3 +108,50 @@ async def callbacks_ran() -> None:
     """Let what hangs on finished futures happen; three turns, as callbacks set futures in their turn."""
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+ANSWER = Answer(labels=(), confidence=1.0, model="fake")
+SERVICE_MS = 100.0
+Step = NodeFault | Exception | type[BaseException] | None
+
+
+class FakeNode:
+    """Meets each question with the next step of its script: a fault, or an answer where none is left."""
+
+    def __init__(self, *script: Step, name: str = "a", slots: int = 8, takes_ms: float = SERVICE_MS) -> None:
+        self.name = name
+        self.slots = slots
+        self.takes_ms = takes_ms
+        self.script = list(script)
+        self.probe_script: list[Step] = []
+        self.asked: list[tuple[str, float]] = []
+        self.probed_ms: list[float] = []
+        self.busy = 0
+        self.busy_max = 0
+        self.cancelled = 0
+        self.is_closed = False
+
+    async def judge(self, question: Question) -> Answer:
+        self.asked.append((question.event.id, now_ms()))
+        self.busy += 1
+        self.busy_max = max(self.busy_max, self.busy)
+        step = self.script.pop(0) if self.script else None
+        try:
+            await asyncio.sleep(self.takes_ms / 1_000)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.busy -= 1
+        if step is not None:
+            raise step
+        return ANSWER
+
+    async def probe(self) -> None:
+        self.probed_ms.append(now_ms())
+        step = self.probe_script.pop(0) if self.probe_script else None
+        if step is not None:
+            raise step
+
+    async def close(self) -> None:
+        self.is_closed = True

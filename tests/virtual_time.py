@@ -11,8 +11,10 @@ that touch no socket, thread or process.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -55,13 +57,39 @@ class LoopClock:
         self._wall_ms = wall_ms
 
     def now_ms(self) -> float:
-        return asyncio.get_running_loop().time() * 1_000
+        return now_ms()
 
     def wall_ms(self) -> int:
-        return int(self._wall_ms + self.now_ms())
+        return int(self._wall_ms + now_ms())
 
 
 def run(scenario: Coroutine[Any, Any, T]) -> T:
     """Run a scenario to its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(scenario)
+
+
+def virtual(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make a test of a scenario, with its parameters; pytest sees a function that is no coroutine."""
+
+    @wraps(scenario)
+    def test(**given: Any) -> None:
+        run(scenario(**given))
+
+    # Without it pytest would look through the wrapper, and run the coroutine itself.
+    test.__signature__ = inspect.signature(scenario)  # type: ignore[attr-defined]
+    del test.__wrapped__  # type: ignore[attr-defined]
+    return test
+
+
+def now_ms() -> float:
+    """Tell the running loop's time."""
+    return asyncio.get_running_loop().time() * 1_000
+
+
+async def reaches(predicate: Callable[[], object]) -> None:
+    """Let time pass until something holds, an hour at most."""
+    deadline_ms = now_ms() + 3_600_000
+    while not predicate():
+        assert now_ms() < deadline_ms, "an hour has passed in vain"
+        await asyncio.sleep(0.001)
