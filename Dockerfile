@@ -20,7 +20,7 @@ RUN set -eu; \
     python -m venv /opt/build; \
     /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt
 
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
 COPY schemas schemas
 COPY streams streams
 COPY agents agents
