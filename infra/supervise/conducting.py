@@ -137,7 +137,10 @@ class Up:
             elif bootstrap := await beside(lambda: brokers.running_at(self._data_dir)):
                 tell(f"runs already at {bootstrap}, and is left running")
             else:
+                # The line in place is the download's.
+                self._screen.close()
                 await beside(lambda: brokers.fetch(self._data_dir, self._settings.embedded))
+                self._screen.hint("  kafka    …")
                 probe = brokers.KafkaProbe(self._data_dir)
                 await self._supervisor.start([tree.kafka(self._flags, self._settings, probe.look)])
                 tell(f"ready at {probe.bootstrap}")
@@ -178,6 +181,7 @@ class Up:
     async def _step(self, name: str) -> AsyncIterator[Callable[[str], None]]:
         """One step of the start: what came of it is said with the time that it took."""
         began = time.perf_counter()
+        self._screen.hint(f"  {name:<8} …")
         said: list[str] = []
         yield said.append
         self._say_step(name, f"{said[-1]} ({time.perf_counter() - began:.1f} s)")
@@ -190,6 +194,7 @@ class Up:
     def _look(self) -> None:
         """Take in what has come, and show how it stands."""
         assert self._watch is not None
+        self._supervisor.tend()
         for failure in (self._watch.failure, self._producer.failure if self._producer else None):
             if failure is not None:
                 raise failure

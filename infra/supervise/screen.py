@@ -69,6 +69,14 @@ class Screen:
         else:
             self.say(text)
 
+    def hint(self, text: str) -> None:
+        """Say what is going on for the moment, where that can be taken back."""
+        if self._is_terminal:
+            self._clear()
+            self._status = text
+            self._draw()
+            self._out.flush()
+
     def close(self) -> None:
         """Leave the last line as it is not wanted any longer."""
         self._clear()

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,11 +14,11 @@ from typing import Any
 
 from infra.cli.terminal import safe
 from infra.errors import ExitCode, Failure
-from infra.supervise import reaper
 from infra.supervise.child import Child, Spec
 from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, restart_or_give_up
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.logs import RotatingLog
+from infra.supervise.reaping import Reaper
 from schemas.settings import SuperviseSettings
 from streams.ports import Clock
 
@@ -48,7 +46,7 @@ class Supervisor:
         self._clock = clock
         self._tell = tell
         self._file = ChildrenFile(data_dir / "run")
-        self._reaper = _Reaper()
+        self._reaper = Reaper()
         self._stages: list[list[Child]] = []
         self._alive: dict[str, int] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -83,6 +81,10 @@ class Supervisor:
             await asyncio.wait({*pending, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
             if self._given_up.done():
                 raise self._given_up.result()
+
+    def tend(self) -> None:
+        """Look after what nobody waits for: called now and again."""
+        self._reaper.tend()
 
     async def given_up(self) -> Failure:
         """Wait until a child cannot be kept; the failure says why."""
@@ -241,57 +243,3 @@ class Supervisor:
 def _last_words(child: Child, status: int) -> str:
     # Who was killed had no time for any.
     return f" Its last words: {safe(child.last_words)}" if status > 0 and child.last_words else ""
-
-
-class _Reaper:
-    """Our end of the pipe to the reaper, which is started again if somebody has killed it."""
-
-    def __init__(self) -> None:
-        self._groups: dict[int, None] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def tell(self, group: int, *, is_there: bool) -> None:
-        if is_there:
-            self._groups[group] = None
-        else:
-            self._groups.pop(group, None)
-        if self._process is not None and self._process.poll() is None:
-            self._write(f"{'+' if is_there else '-'}{group}\n")
-        else:
-            self._start()
-
-    def close(self) -> None:
-        """Close the pipe: whoever is still listed is ended."""
-        process = self._let_go()
-        # It ends at once if nobody is left; else it has work to do that we need not wait for.
-        if process is not None and not self._groups:
-            process.wait()
-
-    def _let_go(self) -> subprocess.Popen[bytes] | None:
-        process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        return process
-
-    def _start(self) -> None:
-        self._let_go()
-        # By its file and without site-packages: it is up in 10 ms and small, and never fails to import.
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", reaper.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._write("".join(f"+{group}\n" for group in self._groups))
-
-    def _write(self, lines: str) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            # Killed this very moment: the next call starts another.
-            process.stdin.write(lines.encode())
-            process.stdin.flush()

@@ -25,6 +25,17 @@ def test_on_a_terminal_the_status_line_is_written_anew_below_what_stays() -> Non
     assert out.getvalue() == "one\r\x1b[2Kstays\none\r\x1b[2Ktwo\r\x1b[2K"
 
 
+def test_a_hint_is_shown_on_a_terminal_only_and_taken_back() -> None:
+    terminal, file = FakeTerminal(), io.StringIO()
+    for out in (terminal, file):
+        screen = Screen(out, ManualClock())
+        screen.hint("kafka …")
+        screen.say("kafka ready")
+        screen.close()
+    assert terminal.getvalue().startswith("kafka …\r\x1b[2Kkafka ready\n")
+    assert file.getvalue() == "kafka ready\n"
+
+
 def test_a_status_line_never_wraps() -> None:
     out = FakeTerminal()
     Screen(out, ManualClock()).status("x" * 500)

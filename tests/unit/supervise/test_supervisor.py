@@ -285,7 +285,7 @@ async def test_the_reaper_is_started_again_when_it_was_killed(keep: Callable[...
     assert reaper is not None
     reaper.kill()
     reaper.wait()
-    await kept.supervisor.start([child("b", STEADY)])
+    kept.supervisor.tend()
     again = kept.supervisor._reaper._process  # noqa: SLF001
     assert again is not None
     assert again.poll() is None
