@@ -272,6 +272,16 @@ async def test_requests_that_are_refused_together_are_one_refusal():
 
 
 @virtual
+async def test_an_answer_ends_a_row_of_refusals():
+    node = FakeNode(Overloaded(), Overloaded(), None, Overloaded(), slots=1)
+    async with asking(node) as asker:
+        asker.ask("a", "b")
+        await asker.all_ended()
+        gaps = [later - sooner - SERVICE_MS for (_, sooner), (_, later) in pairwise(node.asked)]
+        assert gaps == pytest.approx([50, 100, 0, 50], abs=1)
+
+
+@virtual
 async def test_while_one_node_is_overloaded_the_others_work_on():
     full = FakeNode(Overloaded(retry_after_ms=60_000.0), name="full", slots=1)
     free = FakeNode(name="free", slots=1)
@@ -390,14 +400,17 @@ async def test_what_is_not_wanted_any_more_is_given_up_before_it_costs_a_slot():
         assert asker.outcomes()["c"] is None
 
 
+@pytest.mark.parametrize("fault", [BadAnswer, Unreachable, Overloaded], ids=lambda fault: fault.code)
 @virtual
-async def test_what_fails_during_a_drain_is_given_up_instead_of_tried_again():
-    async with asking(FakeNode(BadAnswer())) as asker:
+async def test_what_fails_during_a_drain_is_given_up_instead_of_tried_again(fault):
+    """At once: a drain would wait for a node that is out until its time is over."""
+    async with asking(FakeNode(fault())) as asker:
         asker.ask("a")
         await asyncio.sleep(0.01)
         asker.is_wanted = False
         await asker.all_ended()
         assert asker.outcomes() == {"a": None}
+        assert asker.after_ms("a") == pytest.approx(SERVICE_MS, abs=1)
 
 
 @virtual
