@@ -55,6 +55,8 @@ class Broker:
         """Its process's number; None if it does not run."""
         if not self.is_running:
             return None
+        if self._child is not None and self._child.returncode is None:
+            return self._child.pid
         instance = read_instance(self._directory)
         records = instance.brokers if instance else ()
         return next((one.pid for one in records if one.id == self.place.node_id and one.pid), None)

@@ -37,6 +37,9 @@ from schemas.settings import EmbeddedSettings
 _STOP_S = 7.0
 # Of two instances that start at one moment, one may lose a port to the other; not three times in a row.
 _PORT_TRIES = 3
+# Who only looks whether a broker runs holds its lock for microseconds.
+_LOCK_S = 0.1
+_FORMATTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,9 @@ class EmbeddedKafka:
     def start(self) -> str:
         """Start what does not run yet, and wait until it takes writes. Gives back where clients connect."""
         for tries_left in reversed(range(_PORT_TRIES)):
-            started = self._start_missing()
+            started: list[Broker] = []
             try:
+                self._start_missing(started)
                 self._await(self.brokers)
                 break
             except BaseException as error:
@@ -144,7 +148,7 @@ class EmbeddedKafka:
                 raise self._runs_already()
             (broker,) = brokers = self._roster.place()
             lock = self._locked(broker)
-            self._format(means, {broker: lock})
+            self._prepare(means, brokers, {broker: lock})
             self._roster.write(brokers, {broker.place.node_id: os.getpid()})
             become(self._command(means, broker), self._directory, lock)
 
@@ -158,42 +162,46 @@ class EmbeddedKafka:
         """The command line of one of Kafka's own tools, by its Java class; missing jars are fetched."""
         return tool_command(java_path(), self.fetch("kafka", "tools"), main_class, arguments)
 
-    def _start_missing(self) -> tuple[Broker, ...]:
-        """Start the processes of all brokers that do not run; which these are."""
+    def _start_missing(self, started: list[Broker]) -> None:
+        """Start the processes of all brokers that do not run; each is noted just before."""
         if self.brokers and all(one.is_running for one in self.brokers):
-            return ()
+            return
         # Outside the lock: fetching may take minutes, and has a lock of its own.
         means = self._means()
         with self._operating():
             check_room(self._directory)
             brokers = self._roster.place()
-            missing = tuple(one for one in brokers if not one.is_running)
-            self._spawn(means, brokers, missing)
-            return missing
+            self._spawn(means, brokers, [one for one in brokers if not one.is_running], started)
 
     def _start_one(self, broker: Broker) -> None:
         means = self._means()
         with self._operating():
             if not broker.is_running:
-                self._spawn(means, self._roster.place(), (broker,))
+                self._spawn(means, self._roster.place(), [broker], [])
         self._await((broker,))
 
-    def _spawn(self, means: _Means, brokers: tuple[Broker, ...], missing: tuple[Broker, ...]) -> None:
+    def _spawn(
+        self, means: _Means, brokers: tuple[Broker, ...], missing: list[Broker], started: list[Broker]
+    ) -> None:
         locks: dict[Broker, int] = {}
         try:
             for broker in missing:
                 locks[broker] = self._locked(broker)
-            self._format(means, locks)
+            self._prepare(means, brokers, locks)
             # Until the new processes are known, no old number may be taken for theirs.
             self._roster.write(brokers, {one.place.node_id: 0 for one in missing})
-            pids = {one.place.node_id: one.spawn(self._command(means, one), locks[one]) for one in missing}
+            pids: dict[int, int] = {}
+            for broker, lock in locks.items():
+                started.append(broker)
+                pids[broker.place.node_id] = broker.spawn(self._command(means, broker), lock)
             self._roster.write(brokers, pids)
         finally:
             # The brokers hold their own copies from now on.
             for lock in locks.values():
                 os.close(lock)
 
-    def _format(self, means: _Means, locks: dict[Broker, int]) -> None:
+    def _prepare(self, means: _Means, brokers: tuple[Broker, ...], locks: dict[Broker, int]) -> None:
+        self._roster.configure(brokers, locks)
         storage = Storage(self._directory, means.java, means.jars, self._secure)
         storage.format({broker.place: lock for broker, lock in locks.items()})
 
@@ -216,7 +224,8 @@ class EmbeddedKafka:
         return _Means(java_path(), self.fetch())
 
     def _locked(self, broker: Broker) -> int:
-        lock = take(broker.lock_path)
+        # A start that was killed may have left the tool that formats, which ends by itself within seconds.
+        lock = take(broker.lock_path, patience_s=_LOCK_S if broker.pid else _FORMATTER_S)
         if lock is None:
             raise self._runs_already()
         return lock

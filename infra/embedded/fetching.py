@@ -47,9 +47,7 @@ def fetch_all(artifacts: Sequence[Artifact], cache: Path, mirror: str, progress:
     address = repository_address(mirror)
     tally = _Tally(sum(one.size_bytes for one in artifacts), progress)
     # `trust_env`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold, as for any client.
-    with httpx.Client(
-        timeout=_TIMEOUT_S, follow_redirects=True, trust_env=True, verify=_trusted()
-    ) as client:
+    with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True, trust_env=True, verify=_trusted()) as client:
         fetcher = _Fetcher(client, address, cache, tally)
         pool = ThreadPoolExecutor(_PARALLEL)
         try:

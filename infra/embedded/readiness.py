@@ -23,9 +23,8 @@ TOPIC = "__penstock_ready"
 _LOOK_S = 0.2
 _WRITE_S = 2.0
 # librdkafka says on stderr what it cannot reach; here that is the normal case, so it may say it to nobody.
-_SILENT = logging.getLogger("penstock.embedded.readiness")
+_SILENT = logging.Logger("penstock.embedded.readiness", logging.CRITICAL)  # noqa: LOG001  One without a parent.
 _SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 
 def wait_until_ready(

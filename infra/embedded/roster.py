@@ -6,7 +6,7 @@ in memory but the objects that are parents of processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,17 +79,20 @@ class Roster:
         )
 
     def place(self) -> tuple[Broker, ...]:
-        """Give every broker its place, and write the configuration of those that do not run."""
+        """Give every broker its place: those of the last start, unless nothing runs and they are lost."""
         kept = [one.place for one in self.brokers]
         if kept and len(kept) != self._settings.brokers:
             raise self._made_otherwise(len(kept))
         if not any(one.is_running for one in self.brokers):
             # The peers of a running broker know it by its ports; without one, all may move.
             kept = list(self._decide(kept))
-        for place in kept:
-            if not self._broker(place).is_running:
-                write_configuration(self._directory, place, kept, self._secure)
         return tuple(self._broker(place) for place in kept)
+
+    def configure(self, brokers: tuple[Broker, ...], chosen: Iterable[Broker]) -> None:
+        """Write the configuration of some of the brokers, whose locks the caller holds."""
+        peers = [one.place for one in brokers]
+        for broker in chosen:
+            write_configuration(self._directory, broker.place, peers, self._secure)
 
     def write(self, brokers: tuple[Broker, ...], pids: Mapping[int, int]) -> None:
         """Write down where the brokers are, and the processes of those just started: 0 if not known yet."""

@@ -16,9 +16,6 @@ from pathlib import Path
 
 from infra.embedded.properties import Place
 
-# Who only looks holds the lock for microseconds; who wants it looks again before believing that it is taken.
-_GLANCE_TRIES = 10
-_GLANCE_S = 0.01
 _POLL_S = 0.02
 
 
@@ -34,25 +31,27 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not _flock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return False
 
 
-def take(path: Path) -> int | None:
-    """Take the lock: a descriptor for the child to inherit, or None while another process holds it."""
+def take(path: Path, patience_s: float = 0.1) -> int | None:
+    """Take the lock: a descriptor for the child to inherit, or None if another process keeps it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    for _ in range(_GLANCE_TRIES):
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        time.sleep(_GLANCE_S)
+    if becomes(lambda: _flock(descriptor, fcntl.LOCK_EX), patience_s):
+        return descriptor
     os.close(descriptor)
     return None
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
