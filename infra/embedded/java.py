@@ -45,7 +45,7 @@ def broker_command(java: Path, jars: Sequence[Path], place: Place, heap_mb: int)
         "-XX:MaxDirectMemorySize=64m",
         # Fewest threads and least memory of the collectors; pauses at this heap are milliseconds.
         "-XX:+UseSerialGC",
-        # The quick compiler alone: a start takes 2.4 s of processor time instead of 4.3, and a record no more.
+        # The quick compiler alone: a start takes 2.4 s of processor time instead of 4.3, a record no more.
         "-XX:TieredStopAtLevel=1",
         # Rather dead, and started again, than half alive.
         "-XX:+ExitOnOutOfMemoryError",
