@@ -14,6 +14,7 @@ from streams.records import source_of
 from streams.topics import Topics
 
 _DETAIL_CHARACTERS_MAX = 500
+# A record of 1 MiB may have a hundred thousand headers, which as JSON would be larger than any letter may be.
 _HEADERS_MAX = 64
 
 
@@ -57,7 +58,7 @@ class DeadLetters:
             v=1,
             stage=self.stage,
             code=code,
-            detail=detail[:_DETAIL_CHARACTERS_MAX],
+            detail=detail[:_DETAIL_CHARACTERS_MAX] + _left_out(record),
             path=path,
             attempts=attempts,
             source=source_of(record),
@@ -81,3 +82,8 @@ class DeadLetters:
 
 def _headers(record: Record) -> tuple[Header, ...]:
     return tuple(Header(key=key, value=value) for key, value in record.headers[:_HEADERS_MAX])
+
+
+def _left_out(record: Record) -> str:
+    count = len(record.headers) - _HEADERS_MAX
+    return f" ({count} headers left out)" if count > 0 else ""
