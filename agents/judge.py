@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import faust
+import msgspec
 
 from schemas.errors import UnknownVersion, WireError
 from schemas.event import PRIORITIES
@@ -28,11 +29,11 @@ from streams.core.policies import PolicyBook
 from streams.core.rules import Document
 from streams.core.traceparent import TraceParent
 from streams.dead_lettering import DeadLetters
-from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
+from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome, Overdue
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import Clock, Question, Record
-from streams.records import verdict_record
+from streams.records import pending_record, verdict_record
 from streams.settling import Settling
 from streams.topics import Topics
 from streams.tracing import Tracer
@@ -165,6 +166,8 @@ class Judge:
                 self._publish(work, self._judged(work, outcome))
             case Late(attempts):
                 self._publish(work, self._late(work, attempts))
+            case Overdue():
+                self._park(work)
             case Failed(code, attempts):
                 self._bury(work.batch, work.record, work.pending, code, attempts=attempts)
             case _:
@@ -221,6 +224,11 @@ class Judge:
             enforce=self.orders().enforce,
             attempts=attempts,
         )
+
+    def _park(self, work: _Work) -> None:
+        """Send the record to the tail of its topic, so that it does not hold those behind it any longer."""
+        parked = msgspec.structs.replace(work.pending, parked=work.pending.parked + 1)
+        self.settling.settle_one(work.batch, work.record, pending_record(self.topics, parked, work.trace))
 
     def _publish(self, work: _Work, verdict: Verdict) -> None:
         self.tally.verdict(verdict)

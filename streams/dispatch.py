@@ -50,7 +50,12 @@ class Late:
     attempts: int
 
 
-Outcome = Judged | Failed | Late
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """It waited so long while nodes were up that others should not wait for it any longer."""
+
+
+Outcome = Judged | Failed | Late | Overdue
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +124,19 @@ class Dispatch(Service):
         """Give up what waits; what is on a node is finished."""
         for job in self._lanes.remove(lambda _: True):
             job.give_up()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no node would take anything: what waits, waits for them."""
+        return all(member.is_out for member in self._members)
+
+    def release_overdue(self) -> None:
+        """Let go of what has waited for too long, unless there was nobody to take it."""
+        if self.is_held:
+            return
+        before_ms = self._clock.now_ms() - self._settings().park_after_s * 1_000
+        for job in self._lanes.remove(lambda job: job.arrived_ms < before_ms):
+            job.done(Overdue())
 
     async def on_stop(self) -> None:
         """Cancel what is still on nodes: it stays unsettled, and the sockets close."""

@@ -7,11 +7,12 @@ I/O.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.core.pressure import Bounds, Load, held
+from streams.core.watching import Standing
 from streams.core.watermark import Span, Watermark
 from streams.observing import PartitionStatus, StageStatus
 from streams.ports import Clock, Record
@@ -164,7 +165,12 @@ class Partitions:
             if not offsets:
                 return None
         size_bytes = sum(len(record.value or b"") for record in records)
-        span = owned.watermark.fetched(offsets, size_bytes=size_bytes, at_ms=self.clock.now_ms())
+        span = owned.watermark.fetched(
+            offsets,
+            size_bytes=size_bytes,
+            at_ms=self.clock.now_ms(),
+            written_at_ms=records[0].timestamp,
+        )
         self._waiting[id(span)] = span
         return Batch(self, owned, span, records)
 
@@ -256,7 +262,7 @@ class Partitions:
             stage=self.stage,
             group=self.group,
             partitions=tuple(
-                self._partition(owned, is_held=tp in held_now) for tp, owned in self.owned.items()
+                self._status_of(owned, is_held=tp in held_now) for tp, owned in self.owned.items()
             ),
             settled=self.counts.settled,
             commits=self.counts.commits,
@@ -265,16 +271,31 @@ class Partitions:
             rebalance_ms=self.counts.rebalance_ms,
         )
 
-    def _partition(self, owned: OwnedPartition, *, is_held: bool) -> PartitionStatus:
+    def partition_status(self, tp: TopicPartition) -> PartitionStatus:
+        """A picture of one partition now."""
+        return self._status_of(self.owned[tp], is_held=tp in self.held())
+
+    def standings(self) -> Iterator[tuple[TopicPartition, Standing]]:
+        """What the watchdog wants to know of each partition that has something unsettled."""
+        now_ms, wall_ms = self.clock.now_ms(), self.clock.wall_ms()
+        for tp, owned in self.owned.items():
+            if head := owned.watermark.head:
+                moved_at_ms = max(owned.watermark.moved_at_ms, head.fetched_at_ms)
+                yield (
+                    tp,
+                    Standing(owned.watermark.unsettled, now_ms - moved_at_ms, wall_ms - head.written_at_ms),
+                )
+
+    def _status_of(self, owned: OwnedPartition, *, is_held: bool) -> PartitionStatus:
         watermark = owned.watermark
         position = watermark.position if watermark.position is not None else owned.committed
-        oldest_at_ms = watermark.oldest_at_ms()
+        head = watermark.head
         return PartitionStatus(
             topic=owned.tp.topic,
             partition=owned.tp.partition,
             watermark=-1 if position is None else position,
             unsettled=watermark.unsettled,
-            oldest_ms=0.0 if oldest_at_ms is None else self.clock.now_ms() - oldest_at_ms,
+            oldest_ms=0.0 if head is None else self.clock.now_ms() - head.fetched_at_ms,
             lag=max(0, (self.end_of(owned.tp) or 0) - (position or 0)),
             held=is_held,
         )

@@ -15,12 +15,25 @@ from collections.abc import Iterable, Sequence
 class Span:
     """Records of one partition that were fetched together, and which of them are settled or given up."""
 
-    __slots__ = ("_abandoned", "_head", "_open", "fetched_at_ms", "left", "offsets", "size_bytes")
+    __slots__ = (
+        "_abandoned",
+        "_head",
+        "_open",
+        "fetched_at_ms",
+        "left",
+        "offsets",
+        "size_bytes",
+        "written_at_ms",
+    )
 
-    def __init__(self, offsets: Sequence[int], *, size_bytes: int, at_ms: float) -> None:
+    def __init__(
+        self, offsets: Sequence[int], *, size_bytes: int, at_ms: float, written_at_ms: float = 0.0
+    ) -> None:
         self.offsets = offsets
         self.size_bytes = size_bytes
         self.fetched_at_ms = at_ms
+        self.written_at_ms = written_at_ms
+        """When the first of them was written, by the broker's clock."""
         self.left = len(offsets)
         """How many are not settled yet."""
         self._open: set[int] | None = None  # Made when a record leaves alone.
@@ -102,18 +115,21 @@ class Watermark:
         """Records that a drain waits for."""
         return sum(span.awaited for span in self._spans)
 
-    def oldest_at_ms(self) -> float | None:
-        """When the record that holds the watermark was fetched."""
-        return self._spans[0].fetched_at_ms if self._spans else None
+    @property
+    def head(self) -> Span | None:
+        """The span that holds the watermark."""
+        return self._spans[0] if self._spans else None
 
-    def fetched(self, offsets: Sequence[int], *, size_bytes: int, at_ms: float) -> Span:
+    def fetched(
+        self, offsets: Sequence[int], *, size_bytes: int, at_ms: float, written_at_ms: float = 0.0
+    ) -> Span:
         """Register records in their order; holes between offsets (compaction, transactions) are no records.
 
         Offsets must lie beyond everything seen: `unseen` says from which index on they do.
         """
         if not offsets or (self._next is not None and offsets[0] < self._next):
             raise ValueError(f"offsets {offsets[:1]} do not continue {self._next}")
-        span = Span(offsets, size_bytes=size_bytes, at_ms=at_ms)
+        span = Span(offsets, size_bytes=size_bytes, at_ms=at_ms, written_at_ms=written_at_ms)
         if not self._spans:
             self.moved_at_ms = at_ms
         self._spans.append(span)

@@ -534,3 +534,23 @@ def _is_newer(value: bytes | None) -> bool:
     except WireError:
         return False
     return False
+
+
+# -- what waits for too long --------------------------------------------------------------------------------
+
+
+@virtual
+async def test_what_waited_for_too_long_goes_to_the_tail_of_its_topic_and_is_settled():
+    async with staged(FakeNode(slots=1, takes_ms=2_000_000)) as stage:
+        await stage.put(pending(id="on the node"), pending(id="waiting", parked=2), headers=SAMPLED)
+        await asyncio.sleep(SETTINGS.park_after_s + 1)
+        stage.dispatch.release_overdue()
+        await callbacks_ran()
+        (outgoing,) = stage.publisher.records
+        parked = decode_pending(outgoing.value)
+        assert (outgoing.topic, outgoing.key, parked.event.id) == (TOPIC, b"a" * 32, "waiting")
+        assert (parked.parked, parked.source.offset) == (3, 77), (
+            "it says how often, and keeps where it came from"
+        )
+        assert outgoing.headers, "it keeps its place in the trace"
+        assert stage.partitions.counts.settled == 1

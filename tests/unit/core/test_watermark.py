@@ -114,7 +114,7 @@ class WatermarkMachine(RuleBasedStateMachine):
         swept = above.index(False) if False in above else len(above)
         assert self.mark.unsettled_bytes == SIZE_BYTES * (len(above) - swept)
         oldest_at_ms = self.span_list[swept].fetched_at_ms if swept < len(above) else None
-        assert self.mark.oldest_at_ms() == oldest_at_ms
+        assert (self.mark.head and self.mark.head.fetched_at_ms) == oldest_at_ms
 
     def teardown(self):
         """Settle the rest, and nothing is left."""
@@ -131,7 +131,7 @@ TestWatermark = WatermarkMachine.TestCase
 
 def test_before_the_first_record_there_is_nothing_to_commit():
     mark = Watermark(at_ms=0.0)
-    assert (mark.position, mark.next_offset, mark.oldest_at_ms(), mark.awaited) == (None, None, None, 0)
+    assert (mark.position, mark.next_offset, mark.head, mark.awaited) == (None, None, None, 0)
 
 
 def test_one_unsettled_record_at_the_head_holds_everything_behind_it():

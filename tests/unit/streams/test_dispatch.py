@@ -22,7 +22,7 @@ from virtual_time import LoopClock, now_ms, reaches, run, virtual
 from infra.nodes.memory import MemoryNode
 from schemas.event import Moderate
 from schemas.settings import JudgeSettings
-from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
+from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome, Overdue
 from streams.ports import (
     BadAnswer,
     Misconfigured,
@@ -535,3 +535,39 @@ def test_every_job_ends_exactly_once_whatever_the_nodes_do(
                 assert 0 <= outcome.attempts < SETTINGS.attempts_max
             case None:
                 assert drain_after_ms is not None or stop_after_ms is not None
+
+
+# -- what waits for too long --------------------------------------------------------------------------------
+
+
+@virtual
+async def test_what_waited_for_too_long_is_let_go_of_and_what_did_not_stays():
+    patient = JudgeSettings(park_after_s=10, probe_interval_ms=PROBE_MS)
+    async with asking(FakeNode(slots=1, takes_ms=15_000), judge=patient) as asker:
+        asker.ask("on the node", "old")
+        await asyncio.sleep(6)
+        asker.ask("young")
+        await asyncio.sleep(1)
+        asker.dispatch.release_overdue()
+        assert not asker.ended
+        await asyncio.sleep(5)
+        asker.dispatch.release_overdue()
+        assert asker.ended == [("old", Overdue(), 12_000)]
+        await asker.all_ended()
+        outcomes = asker.outcomes()
+        assert {type(outcomes[name]) for name in ("on the node", "young")} == {Judged}
+
+
+@virtual
+async def test_while_all_nodes_are_out_nothing_is_overdue():
+    patient = JudgeSettings(park_after_s=10, attempts_max=20, probe_interval_ms=PROBE_MS)
+    node = FakeNode(Unreachable())
+    node.probe_script += [Unreachable()] * 40
+    async with asking(node, judge=patient) as asker:
+        asker.ask("a")
+        await asyncio.sleep(30)
+        assert asker.dispatch.is_held
+        asker.dispatch.release_overdue()
+        assert not asker.ended
+        await asker.all_ended()
+        assert isinstance(asker.outcomes()["a"], Judged)
