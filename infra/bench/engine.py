@@ -23,6 +23,8 @@ _RECORDS = 150_000
 _PARTITIONS = 8
 _ROUNDS = 3
 _SOURCE, _TARGET = "bench-in", "bench-out"
+# Half of what librdkafka's queue takes by default.
+_UNDER_WAY_MAX = 50_000
 # Seen 1.9 to 2.5: aiokafka's fetch in Python beside librdkafka's in C, Faust's event per batch, and the book
 # of what is settled. The bounds leave room for a busy machine; work on the engine will tighten them.
 _CPU_RATIO_MAX = 4.0
@@ -80,8 +82,8 @@ def _fill(passage: Passage) -> None:
     values = posts(1_000)
     for number in range(passage.records):
         value = values[number % len(values)]
+        while len(producer) >= _UNDER_WAY_MAX:
+            producer.poll(0.1)
         producer.produce(passage.source, value, str(number).encode(), number % _PARTITIONS)
-        if number % 1_000 == 0:
-            producer.poll(0)
     if left := producer.flush(30):
         raise TimeoutError(f"{left} records of the input were not written")
