@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from infra.bench.report import Finding, summary
 
@@ -25,13 +25,13 @@ BENCHES: dict[str, tuple[str, str]] = {
 _MISSED = 1
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run what was named, or all; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.bench", description="Measure what the parts cost.")
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help=f"which: {', '.join(BENCHES)} (default: all)"
     )
-    names = parser.parse_args().names or list(BENCHES)
+    names = parser.parse_args(argv).names or list(BENCHES)
     if unknown := [name for name in names if name not in BENCHES]:
         parser.error(f"there is no bench `{unknown[0]}`; there are {', '.join(BENCHES)}")
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")

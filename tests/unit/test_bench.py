@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bench.__main__ import BENCHES
+from infra.bench import watermark
+from infra.bench.__main__ import BENCHES, main
 from infra.bench.measuring import cpu_us_per_event
 from infra.bench.posts import demo_events, fetched, posts
 from infra.bench.report import Finding, summary
@@ -90,6 +91,16 @@ def test_a_bench_without_a_broker_measures_something(name, monkeypatch):
     findings = list(bench.run())
     assert len([one for one in findings if one.target is not None]) >= 2
     assert all(one.ours > 0 for one in findings)
+
+
+def test_a_missed_target_is_the_exit_status(monkeypatch, capsys):
+    monkeypatch.setattr(watermark, "_ROUNDS", 1)
+    assert main(["watermark"]) == 0
+    monkeypatch.setattr(watermark, "_SCATTERED_RATIO_MAX", 0.0)
+    assert main(["watermark"]) == 1
+    said = capsys.readouterr().out
+    assert "3 targets, all met" in said
+    assert "1 of 3 targets missed: out of order, beside a set" in said
 
 
 def test_an_unknown_bench_is_told_with_those_that_there_are():
