@@ -19,7 +19,14 @@ import faust
 from agents import judge, triage
 from infra.errors import ExitCode, Failure
 from infra.http import WorkerHttp
-from infra.kafka import aiokafka_group_options, aiokafka_options, await_broker, bootstrap_of, producer_options
+from infra.kafka import (
+    aiokafka_group_options,
+    aiokafka_options,
+    await_broker,
+    bootstrap_of,
+    librdkafka_options,
+    producer_options,
+)
 from infra.nodes.client import HttpNode
 from infra.running import NODE, address_of, identity_of, tell, untell
 from infra.settings import Loaded, Reloader
@@ -38,10 +45,12 @@ from streams.guidance import Guidance
 from streams.observing import PolicyStatus, Tally, WorkerStatus
 from streams.partitions import Partitions
 from streams.publishing import KafkaPublisher
+from streams.rescuing import Rescuer
 from streams.settling import Settling
 from streams.topics import Topics
 from streams.traced_publishing import TracedPublisher
 from streams.transport import PositionLost, TransportOptions
+from streams.watching import Watchdog
 
 STAGES: tuple[Stage, ...] = ("triage", "judge")
 # What a stop gives to the last records under way, once the stages have drained and committed.
@@ -50,6 +59,8 @@ _TRACES_S = 1.0
 # The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop
 # alone.
 _GC_THRESHOLDS = (20_000, 20, 50)
+
+_HOUR_MS = 3_600_000
 
 log = logging.getLogger("penstock.worker")
 
@@ -76,6 +87,13 @@ class Worker:
             producer_options(settings.kafka, self._bootstrap), on_fatal=self._producer_died
         )
         self._dispatch = Dispatch(_nodes(settings, self.clock), lambda: self.settings.judge, self.clock)
+        self._watchdog = Watchdog(
+            self.partitions.values,
+            self._dispatch,
+            lambda: self.settings.engine,
+            settings.topics.content_retention_hours * _HOUR_MS,
+            self.tally,
+        )
         self._http = WorkerHttp(settings.http.host, settings.http.port, self.status)
         self._guidance = Guidance(
             self.topics,
@@ -122,6 +140,7 @@ class Worker:
         await self._dispatch.start()
         for stage in self.stages:
             await self._start_stage(stage)
+        await self._watchdog.start()
 
     async def _start_stage(self, stage: Stage) -> None:
         app = self._app(stage)
@@ -150,6 +169,7 @@ class Worker:
     async def _stop(self) -> None:
         """Drain and commit, then give back everything, the last made first."""
         untell(self._told_at)
+        await self._watchdog.stop()
         await asyncio.gather(*(app.stop() for app in self._apps), return_exceptions=True)
         await self._dispatch.stop()
         if left := await self._publisher.close(_FLUSH_S):
@@ -195,6 +215,7 @@ class Worker:
                 partitions=partitions,
                 consumer_options=aiokafka_options(self.settings.kafka, self._bootstrap)
                 | aiokafka_group_options(self.settings.kafka),
+                rescuer=Rescuer(librdkafka_options(self.settings.kafka, self._bootstrap)),
                 batch_records_max=engine.batch_records_max,
                 drain_timeout_ms=engine.drain_timeout_ms,
             ),

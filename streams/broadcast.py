@@ -44,12 +44,17 @@ class Broadcast(Service):
             **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._consumer = consumer
-        await consumer.start()
-        consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
-        # The position, not the last record's offset, because compaction may have removed the last ones.
-        while await consumer.position(partition) < end and not self.should_stop:
-            await self._read()
+        try:
+            await consumer.start()
+            consumer.assign([partition])
+            end = (await consumer.end_offsets([partition]))[partition]
+            # The position, not the last record's offset, because compaction may have removed the last ones.
+            while await consumer.position(partition) < end and not self.should_stop:
+                await self._read()
+        except BaseException:
+            # Who fails to start is never told to stop.
+            await consumer.stop()
+            raise
 
     async def on_stop(self) -> None:
         """Close the connection."""

@@ -27,6 +27,7 @@ from faust.types import TP, ConsumerMessage, EventT, Message
 from mode.types import ServiceT
 
 from streams.partitions import Partitions, TopicPartition
+from streams.rescuing import Rescuer
 
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
@@ -36,6 +37,8 @@ _IDLE_WAIT_S = 0.5
 _BATCHES_WAITING_MAX = 3
 # Faust polls as long as it lives; the engine's own watchdog, not aiokafka's, says when work is stuck.
 _POLL_INTERVAL_MS = 2**31 - 1
+# Records that lose their headers because one beside them cannot be read.
+_RESCUED_AT_ONCE = 20
 # The commit that ends a drain, when the drain's own time is spent.
 _LAST_COMMIT_S = 2.0
 
@@ -62,6 +65,7 @@ class TransportOptions:
     partitions: Partitions
     consumer_options: Mapping[str, Any]
     """aiokafka's keyword arguments: servers, security, timeouts, bounds of a fetch."""
+    rescuer: Rescuer
     batch_records_max: int
     drain_timeout_ms: int
 
@@ -92,6 +96,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     fetched_in = 0
     """The group's generation in which the last fetch was taken out of aiokafka's buffers."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.unreadable: set[TopicPartition] = set()
+        """Partitions that hold a record which aiokafka cannot read."""
+
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         options = self.consumer.options
         conf = self.app.conf
@@ -121,9 +130,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise ConsumerStoppedError
         limit = max_records or 1
         with fetcher._subscriptions.fetch_context():
-            records = await self._buffered(
-                fetcher, active_partitions, limit
-            ) or await fetcher.fetched_records(active_partitions, timeout=timeout, max_records=limit)
+            records = await self._buffered(fetcher, active_partitions, limit)
+            if not (records or self.unreadable) and await _arrived(fetcher, timeout or 0.0):
+                records = await self._buffered(fetcher, active_partitions, limit)
             self.fetched_in = consumer._coordinator.generation
             return records
 
@@ -132,7 +141,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         for level in self._by_urgency(tps):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
-            found.update(await fetcher.fetched_records(level, timeout=0, max_records=room))
+            for tp in [tp for tp in fetcher._records if tp in level]:
+                # One at a time: a record that cannot be read must not take others with it.
+                try:
+                    found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))
+                except UnicodeDecodeError:
+                    self.unreadable.add(TopicPartition(*tp))
+                room -= len(found.get(tp, ()))
+                if room <= 0:
+                    break
         return found
 
     def _by_urgency(self, tps: Iterable[TP]) -> Iterator[set[TP]]:
@@ -207,7 +224,27 @@ class BatchConsumer(driver.Consumer):
             await self._progress(_HELD_WAIT_S)
             return {}
         records = await self._getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
-        return records if await self._is_current(self._thread.fetched_in) else {}
+        if not await self._is_current(self._thread.fetched_in):
+            self._thread.unreadable.clear()
+            return {}
+        return {**records, **await self._rescued()}
+
+    async def _rescued(self) -> RecordMap:
+        """The next records of partitions that hold one which aiokafka cannot read, by another way."""
+        found: dict[TP, list[Any]] = {}
+        while self._thread.unreadable:
+            tp = self._thread.unreadable.pop()
+            owned = self.partitions.owned.get(tp)
+            if owned is None:
+                continue
+            records = await asyncio.to_thread(
+                self.options.rescuer.read, *tp, owned.expected, _RESCUED_AT_ONCE
+            )
+            # Where nobody answered, the same fetch fails once more and brings us here again.
+            beyond = records[-1].offset + 1 if records else owned.expected or 0
+            await self._thread.call_thread(self._thread.look_again, aiokafka.TopicPartition(*tp), beyond)
+            found[TP(*tp)] = list(records)
+        return {tp: records for tp, records in found.items() if records}
 
     def _released(self) -> RecordMap:
         """What came of a topic while it was being paused, once it is resumed."""
@@ -235,7 +272,9 @@ class BatchConsumer(driver.Consumer):
         3. It is of the present one.
         """
         while self.app.consumer_generation_id < generation and not self.should_stop:
-            await self._progress(_HELD_WAIT_S)
+            # A sleep, not `_progress`: a rebalance settles and closes things, and each would end the wait at
+            # once.
+            await self.sleep(_HELD_WAIT_S)
         if not self.flow_active:
             await self._flow()
         return not self.should_stop and self.app.consumer_generation_id == generation
@@ -345,8 +384,9 @@ class BatchConsumer(driver.Consumer):
                 await self.commit()
         except TimeoutError:
             self.log.warning("drain: the last commit did not return in time")
-        self.partitions.close()
-        self.partitions.counts.rebalance_ms = self.partitions.clock.now_ms() - began_ms
+        finally:
+            self.partitions.close()
+            self.partitions.counts.rebalance_ms = self.partitions.clock.now_ms() - began_ms
 
     async def _drained(self) -> bool:
         partitions = self.partitions
@@ -366,6 +406,18 @@ class BatchConsumer(driver.Consumer):
         self._kept.clear()
         self.partitions.open((tp.topic, tp.partition) for tp in assigned)
         await super().on_partitions_assigned(assigned, generation_id)
+
+
+async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
+    """Wait for the next answer of a broker; True if one came."""
+    waiter = fetcher._create_fetch_waiter()
+    done, _ = await asyncio.wait([waiter], timeout=within_s)
+    if not done:
+        waiter.cancel()
+        return False
+    # Tells of a refused right.
+    waiter.result()
+    return True
 
 
 def _plain(tp: TopicPartition) -> TP:

@@ -25,6 +25,7 @@ from streams.core.pressure import Bounds
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
+from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
 
 PARTITIONS = 4
@@ -77,6 +78,7 @@ class Stage:
             options=TransportOptions(
                 partitions=self.partitions,
                 consumer_options=aiokafka_options(kafka, bootstrap) | aiokafka_group_options(kafka),
+                rescuer=Rescuer({"bootstrap.servers": bootstrap}),
                 batch_records_max=200,
                 drain_timeout_ms=drain_timeout_ms,
             ),

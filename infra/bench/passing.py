@@ -18,7 +18,13 @@ import confluent_kafka as ck
 import faust
 import uvloop
 
-from infra.kafka import aiokafka_group_options, aiokafka_options, consumer_options, producer_options
+from infra.kafka import (
+    aiokafka_group_options,
+    aiokafka_options,
+    consumer_options,
+    librdkafka_options,
+    producer_options,
+)
 from schemas.settings import EngineSettings, KafkaSettings
 from streams.app import each_batch, stage_app
 from streams.clock import SystemClock
@@ -26,6 +32,7 @@ from streams.core.pressure import Bounds
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing
 from streams.publishing import KafkaPublisher
+from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
 
 _ENGINE = EngineSettings()
@@ -123,6 +130,7 @@ def _transport_options(passage: Passage, partitions: Partitions) -> TransportOpt
         partitions=partitions,
         consumer_options=aiokafka_options(passage.kafka, passage.bootstrap)
         | aiokafka_group_options(passage.kafka),
+        rescuer=Rescuer(librdkafka_options(passage.kafka, passage.bootstrap)),
         batch_records_max=_ENGINE.batch_records_max,
         drain_timeout_ms=_ENGINE.drain_timeout_ms,
     )

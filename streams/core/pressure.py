@@ -37,16 +37,21 @@ def held(loads: Iterable[Load[P]], bounds: Bounds) -> set[P]:
     1. A partition at its own bound is held.
     2. Where all together are over a total, the less urgent are held: everything but urgency 0.
     3. Between half of a total and the whole, only the two least urgent levels are.
+    4. The most urgent are held when their own bytes are over the total: memory is bounded for everybody.
     """
     known = list(loads)
-    others = [load for load in known if load.urgency > 0]
+    urgent = [load for load in known if not load.urgency]
+    others = [load for load in known if load.urgency]
     share = max(
         sum(load.records for load in others) / bounds.total_records_max,
         sum(load.size_bytes for load in others) / bounds.total_bytes_max,
     )
     spared = 0 if share >= 1.0 else 1 if share >= 0.5 else 3
+    too_many_bytes = sum(load.size_bytes for load in urgent) >= bounds.total_bytes_max
     return {
         load.partition
         for load in known
-        if load.records >= bounds.partition_records_max or load.urgency > spared
+        if load.records >= bounds.partition_records_max
+        or load.urgency > spared
+        or (too_many_bytes and not load.urgency)
     }

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
@@ -150,3 +152,33 @@ async def test_a_fetch_that_went_astray_is_looked_for_again(kafka: str, topics: 
         produce(kafka, f"{topics}patient", range(10 * PARTITIONS, 11 * PARTITIONS))
         await eventually(lambda: stage.partitions.counts.settled == 11 * PARTITIONS, within_s=30)
     assert copies(kafka, topics) == dict.fromkeys(range(11 * PARTITIONS), 1)
+
+
+async def test_a_record_that_aiokafka_cannot_read_stops_nobody(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(PARTITIONS))
+    await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", str(PARTITIONS).encode())
+    produce(kafka, f"{topics}patient", range(PARTITIONS + 1, 10 * PARTITIONS))
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == 10 * PARTITIONS, within_s=60)
+        await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", b"1000")
+        await eventually(lambda: stage.partitions.counts.settled == 10 * PARTITIONS + 1, within_s=60)
+    assert copies(kafka, topics) == dict.fromkeys([*range(10 * PARTITIONS), 1000], 1)
+    assert not stage.failures
+
+
+async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: bytes) -> None:
+    """As any client in another language may do: a header's name is bytes to the broker."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=value, headers=[("name", b"x")])
+    batch.close()
+    written = batch._build()  # noqa: SLF001 - no Python client writes such a header
+    at = bytes(written).index(b"name")
+    written[at : at + 4] = b"\xff\xfe\xff\xfe"
+    # The checksum stands at 17 and covers all that follows it.
+    written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4, "big")
+    await (await producer.send_batch(batch, topic, partition=0))
+    await producer.stop()

@@ -50,8 +50,14 @@ def test_bytes_count_as_records_do():
 
 
 def test_a_backlog_of_urgent_records_holds_nobody_else():
-    many = [load(str(at), 0, 99, 9_000) for at in range(50)]
+    many = [load(str(at), 0, 99, 90) for at in range(50)]
     assert held([*many, *four()], BOUNDS) == set()
+
+
+def test_urgent_records_are_bounded_by_their_bytes_too():
+    many = [load(str(at), 0, 1, 1_000) for at in range(10)]
+    assert held(many[1:], BOUNDS) == set()
+    assert held([*many, *four()], BOUNDS) == {str(at) for at in range(10)} | {"critical"}
 
 
 def test_of_no_partitions_none_is_held():
@@ -60,16 +66,17 @@ def test_of_no_partitions_none_is_held():
 
 @given(loads)
 def test_the_most_urgent_are_held_by_their_own_bound_only(many):
-    critical = {one.partition for one in many if one.urgency == 0}
-    full = {one.partition for one in many if one.records >= BOUNDS.partition_records_max}
-    assert held(many, BOUNDS) & critical == full & critical
+    critical = [one for one in many if one.urgency == 0]
+    assert held(many, BOUNDS) & {one.partition for one in critical} == held(critical, BOUNDS)
 
 
 @given(loads)
 def test_who_is_held_beyond_its_own_bound_is_held_with_everybody_less_urgent(many):
     out = held(many, BOUNDS)
     given_way = [
-        one.urgency for one in many if one.partition in out and one.records < BOUNDS.partition_records_max
+        one.urgency
+        for one in many
+        if one.urgency and one.partition in out and one.records < BOUNDS.partition_records_max
     ]
     if given_way:
         assert {one.partition for one in many if one.urgency >= min(given_way)} <= out

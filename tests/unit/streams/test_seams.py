@@ -33,6 +33,7 @@ SEAMS = {
     "_ensure_consumer": driver.AIOKafkaConsumerThread,
     "_drain_messages": driver.Consumer,
     "_get_active_partitions": driver.Consumer,
+    "_create_fetch_waiter": Fetcher,
     "_getmany": driver.Consumer,
     "_new_consumer_thread": driver.Consumer,
 }
@@ -44,6 +45,7 @@ ATTRIBUTES = {
     "_fetcher": aiokafka.AIOKafkaConsumer,
     "_coordinator": aiokafka.AIOKafkaConsumer,
     "_closed": Fetcher,
+    "_records": Fetcher,
     "_subscriptions": Fetcher,
 }
 OURS = {
@@ -52,6 +54,7 @@ OURS = {
     "_IDLE_WAIT_S",
     "_LAST_COMMIT_S",
     "_POLL_INTERVAL_MS",
+    "_RESCUED_AT_ONCE",
 }
 
 

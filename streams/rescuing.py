@@ -1,0 +1,65 @@
+"""Reading what aiokafka cannot: a record whose header names are not UTF-8 fails its fetch again and again.
+
+Anybody who may produce could stop a partition with one such record. librdkafka reads it. Headers are left
+out, those of the few neighbours read with it, too: confluent-kafka cannot name them either, and asking it for
+them leaves an error behind that some later call raises. A detour: slow, and with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import confluent_kafka as ck
+
+from streams.ports import Headers
+
+_WITHIN_S = 10.0
+_TURN_S = 0.5
+
+
+class RescuedRecord(NamedTuple):
+    """A record as `streams.ports.Record` wants it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Rescuer:
+    """Reads a few records of one partition, from an offset on. Blocks: call it from a thread."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        # librdkafka asks for a group, even of a consumer that never joins one.
+        self._options = {**options, "group.id": "penstock.rescue", "enable.auto.commit": False}
+
+    def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[RescuedRecord]:
+        """The next records, without an offset the first; none where the broker does not answer in time."""
+        consumer = ck.Consumer(self._options)
+        try:
+            start = ck.OFFSET_BEGINNING if offset is None else offset
+            consumer.assign([ck.TopicPartition(topic, partition, start)])
+            deadline = time.monotonic() + _WITHIN_S
+            found: list[RescuedRecord] = []
+            while not found and time.monotonic() < deadline:
+                messages = consumer.consume(records_max, _TURN_S)
+                found = [_record(message) for message in messages if message.error() is None]
+            return found
+        finally:
+            consumer.close()
+
+
+def _record(message: ck.Message) -> RescuedRecord:
+    return RescuedRecord(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+    )
