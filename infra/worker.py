@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import faust
+from mode import Service
 
 from agents import judge, triage
 from infra.errors import ExitCode, Failure
@@ -27,6 +28,7 @@ from infra.kafka import (
     librdkafka_options,
     producer_options,
 )
+from infra.logs import set_level
 from infra.nodes.client import HttpNode
 from infra.running import NODE, address_of, identity_of, tell, untell
 from infra.settings import Loaded, Reloader
@@ -78,6 +80,7 @@ class Worker:
         self.tally = Tally()
         self.partitions: dict[Stage, Partitions] = {}
         self._apps: list[faust.App] = []
+        self._watching: list[asyncio.Future[None]] = []
         self._reloader = Reloader(loaded, self._take_up, report=log.info)
         self._stopping = asyncio.Event()
         self._code = ExitCode.OK
@@ -129,7 +132,7 @@ class Worker:
         await asyncio.to_thread(check, self.settings, self._bootstrap)
         url = await self._http.start()
         tell(self._told_at, url)
-        await self._guidance.start()
+        await self._start_service(self._guidance)
         if self._guidance.policies.active(self.settings.policy) is None:
             raise Failure(
                 f"No policy `{self.settings.policy}` is active in the topic {self.topics.policy}: "
@@ -137,22 +140,23 @@ class Worker:
                 exit_code=ExitCode.POLICY,
             )
         gc.freeze()
-        await self._dispatch.start()
+        await self._start_service(self._dispatch)
         for stage in self.stages:
-            await self._start_stage(stage)
-        await self._watchdog.start()
+            app = self._app(stage)
+            self._apps.append(app)
+            await self._start_service(app)
+        await self._start_service(self._watchdog)
+        log.info("%r works", self)
 
-    async def _start_stage(self, stage: Stage) -> None:
-        app = self._app(stage)
-        self._apps.append(app)
-        await app.start()
-        app.add_future(self._watch(app))
+    async def _start_service(self, service: Service) -> None:
+        await service.start()
+        self._watching.append(asyncio.ensure_future(self._watch(service)))
 
-    async def _watch(self, app: faust.App) -> None:
-        """A stage that crashes takes the worker with it; the next start goes on from the commit."""
-        await app.wait()
-        if app.crash_reason is not None:
-            self.stop(app.crash_reason)
+    async def _watch(self, service: Service) -> None:
+        """A part that crashes takes the worker with it; the next start goes on from the commit."""
+        await service.wait()
+        if service.crash_reason is not None:
+            self.stop(service.crash_reason)
 
     async def _until_stopping(self, starting: object) -> None:
         """Start, unless told to stop before that is done."""
@@ -176,6 +180,7 @@ class Worker:
             log.warning("%d records were not confirmed; what they came from will be delivered again", left)
         await self._guidance.stop()
         await self._http.stop()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         await asyncio.to_thread(self._tracer.close, _TRACES_S)
 
     def stop(self, reason: BaseException) -> None:
@@ -289,6 +294,7 @@ class Worker:
     def _take_up(self, settings: Settings, _changed: list[str]) -> None:
         """Live settings have changed; components ask for them each time."""
         self.settings = settings
+        set_level(settings.telemetry.log_level)
 
     # -- what it says of itself -----------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ class Broadcast(Service):
     """One compacted topic of one partition, and who is told of its records."""
 
     abstract = False
+    mundane_level = "debug"
 
     def __init__(self, topic: str, reader: Callable[[Record], None], options: Mapping[str, Any]) -> None:
         super().__init__()

@@ -100,6 +100,7 @@ class Dispatch(Service):
     """The lanes and the nodes of one worker."""
 
     abstract = False
+    mundane_level = "debug"
 
     def __init__(self, nodes: Sequence[Node], settings: Callable[[], JudgeSettings], clock: Clock) -> None:
         super().__init__()

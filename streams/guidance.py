@@ -29,6 +29,7 @@ class Guidance(Service):
     """Policies and orders, as they are now."""
 
     abstract = False
+    mundane_level = "debug"
 
     def __init__(
         self,

@@ -84,6 +84,8 @@ class BatchTopic(Topic):
 class PromptTableManager(TableManager):
     """Faust's table manager without the second it waits for tables at the start: we have none."""
 
+    mundane_level = "debug"
+
     async def on_start(self) -> None:
         await self._update_channels()
         await self.recovery.start()
@@ -92,6 +94,7 @@ class PromptTableManager(TableManager):
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the brokers."""
 
+    mundane_level = "debug"
     consumer: BatchConsumer
     fetched_in = 0
     """The group's generation in which the last fetch was taken out of aiokafka's buffers."""
@@ -183,6 +186,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 class BatchConsumer(driver.Consumer):
     """The consumer on the event loop's side."""
+
+    mundane_level = "debug"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -427,6 +432,8 @@ def _plain(tp: TopicPartition) -> TP:
 
 class SilentProducer(driver.Producer):
     """Faust's producer, which never connects: what agents write goes through a `Publisher`."""
+
+    mundane_level = "debug"
 
     async def on_start(self) -> None:
         """There is nothing to connect."""

@@ -25,6 +25,7 @@ class Watchdog(Service):
     """Looks at all partitions of a worker."""
 
     abstract = False
+    mundane_level = "debug"
 
     def __init__(
         self,

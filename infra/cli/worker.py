@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     import uvloop
 
     from infra.errors import ExitCode, Failure
+    from infra.logs import open_log
     from infra.settings import load
     from infra.supervise.lock import name_lock
     from infra.worker import STAGES, Worker
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             exit_code=ExitCode.USAGE,
         )
     loaded = load(args)
+
+    open_log(loaded.settings.telemetry.log_level)
 
     async def main() -> ExitCode:
         return await Worker(loaded, args.name, stages).run()
