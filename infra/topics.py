@@ -6,6 +6,7 @@ What to tell is decided by plain functions over plain values; the two that ask a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # The library
     ConfigResource,
     NewTopic,
     ResourceType,
+    TopicMetadata,
 )
 
 from infra.clients import Cluster, look
@@ -24,6 +26,8 @@ from schemas.settings import Settings
 from streams.topics import Topic, table
 
 _ANSWER_WITHIN_S = 10.0
+# A broker hears of new topics within some tens of milliseconds.
+_LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,37 @@ def create(settings: Settings, cluster: Cluster, topics: Sequence[Topic]) -> Non
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise _not_made(name, error, cluster) from None
+    _await_known(admin, topics, cluster)
+
+
+def _await_known(admin: AdminClient, topics: Sequence[Topic], cluster: Cluster) -> None:
+    """Wait until brokers tell of the topics: the controller has made them before the others know.
+
+    As many looks in a row as there are brokers must find everything, because each look may ask another one.
+    """
+    deadline = time.monotonic() + _ANSWER_WITHIN_S
+    found_in_a_row = 0
+    while found_in_a_row < cluster.brokers:
+        try:
+            seen = admin.list_topics(timeout=_ANSWER_WITHIN_S).topics
+        except KafkaException as error:
+            raise _translated(error, cluster) from None
+        is_known = all(_leaders(seen.get(topic.name)) == topic.partitions for topic in topics)
+        found_in_a_row = found_in_a_row + 1 if is_known else 0
+        if not is_known:
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"Kafka at {cluster.bootstrap} made the topics, but its brokers do not tell of them: "
+                    "look at their logs, and try again.",
+                    exit_code=ExitCode.TOPICS,
+                )
+            time.sleep(_LOOK_AGAIN_S)
+
+
+def _leaders(seen: TopicMetadata | None) -> int:
+    """How many partitions can be written to."""
+    partitions = seen.partitions.values() if seen else ()
+    return sum(partition.leader >= 0 for partition in partitions)
 
 
 def ensure(settings: Settings, cluster: Cluster) -> list[Topic]:
