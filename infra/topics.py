@@ -153,15 +153,17 @@ def create(settings: Settings, cluster: Cluster, topics: Sequence[Topic]) -> Non
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise _not_made(name, error, cluster) from None
-    _await_known(admin, topics, cluster)
+    await_known(admin, topics, cluster)
 
 
-def _await_known(admin: AdminClient, topics: Sequence[Topic], cluster: Cluster) -> None:
+def await_known(
+    admin: AdminClient, topics: Sequence[Topic], cluster: Cluster, *, within_s: float = _ANSWER_WITHIN_S
+) -> None:
     """Wait until brokers tell of the topics: the controller has made them before the others know.
 
     As many looks in a row as there are brokers must find everything, because each look may ask another one.
     """
-    deadline = time.monotonic() + _ANSWER_WITHIN_S
+    deadline = time.monotonic() + within_s
     found_in_a_row = 0
     while found_in_a_row < cluster.brokers:
         try:

@@ -9,10 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from deadline import until
 
 from infra import cli
-from infra.clients import reach
 from infra.errors import ExitCode
-from infra.topics import ensure
-from schemas.settings import KafkaSettings, Settings, TopicSettings
 
 
 @pytest.fixture
@@ -88,15 +85,3 @@ def test_without_a_broker_there_is_a_sentence_and_a_code(capsys: pytest.CaptureF
     told = capsys.readouterr().err
     assert told.startswith("penstock: Kafka at 127.0.0.1:9 did not answer within 10 s")
     assert told.count("\n") == 1
-
-
-def test_who_comes_right_after_the_making_finds_all_topics(kafka: str, topics_prefix: str) -> None:
-    # The controller is ahead of the brokers by milliseconds, so that one try would prove little.
-    for number in range(10):
-        settings = Settings(
-            kafka=KafkaSettings(bootstrap=kafka),
-            topics=TopicSettings(prefix=f"{topics_prefix[:-1]}-{number}.", partitions=1),
-        )
-        made = ensure(settings, reach(settings))
-        assert len(made) == 12
-        assert {topic.name for topic in made} <= reach(settings).partitions.keys()
