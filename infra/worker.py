@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import faust
@@ -55,9 +55,11 @@ from streams.transport import PositionLost, TransportOptions
 from streams.watching import Watchdog
 
 STAGES: tuple[Stage, ...] = ("triage", "judge")
-# What a stop gives to the last records under way, once the stages have drained and committed.
-_FLUSH_S = 2.0
-_TRACES_S = 1.0
+# What a stop takes beside the drain: commits, closing connections, the last spans. With the default drain
+# that makes 7 s, and `up` kills after 8.
+_STOP_SPARE_S = 2.0
+# Who comes when the time is over still gets a moment to close what is at hand.
+_STOP_LEAST_S = 0.1
 # The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop
 # alone.
 _GC_THRESHOLDS = (20_000, 20, 50)
@@ -84,6 +86,8 @@ class Worker:
         self._reloader = Reloader(loaded, self._take_up, report=log.info)
         self._stopping = asyncio.Event()
         self._code = ExitCode.OK
+        self.is_stuck = False
+        """Whether a part did not stop in time: a thread that waits for a broker may then never end."""
         self._bootstrap = bootstrap_of(settings)
         self._tracer = open_tracer(settings.telemetry, instance=name)
         self._publisher = KafkaPublisher(
@@ -171,17 +175,28 @@ class Worker:
             raise trouble
 
     async def _stop(self) -> None:
-        """Drain and commit, then give back everything, the last made first."""
+        """Drain and commit, then give back everything, the last made first; all within one deadline."""
         untell(self._told_at)
-        await self._watchdog.stop()
-        await asyncio.gather(*(app.stop() for app in self._apps), return_exceptions=True)
-        await self._dispatch.stop()
-        if left := await self._publisher.close(_FLUSH_S):
+        budget_s = self.settings.engine.drain_timeout_ms / 1_000 + _STOP_SPARE_S
+        deadline = asyncio.get_running_loop().time() + budget_s
+        await self._within(deadline, self._watchdog.stop())
+        await self._within(deadline, asyncio.gather(*(app.stop() for app in self._apps)))
+        await self._within(deadline, self._dispatch.stop())
+        if left := await self._publisher.close(_left_s(deadline)):
             log.warning("%d records were not confirmed; what they came from will be delivered again", left)
-        await self._guidance.stop()
-        await self._http.stop()
-        await asyncio.gather(*self._watching, return_exceptions=True)
-        await asyncio.to_thread(self._tracer.close, _TRACES_S)
+        await self._within(deadline, self._guidance.stop())
+        await self._within(deadline, self._http.stop())
+        await self._within(deadline, asyncio.gather(*self._watching))
+        await asyncio.to_thread(self._tracer.close, _left_s(deadline))
+
+    async def _within(self, deadline: float, stopping: Awaitable[object]) -> None:
+        """Wait for a part to stop, but no longer than there is time: nothing depends on its end any more."""
+        try:
+            await asyncio.wait_for(stopping, _left_s(deadline))
+        except TimeoutError:
+            self.is_stuck = True
+        except Exception as trouble:  # noqa: BLE001 - whatever one part does, the others are to be stopped
+            log.warning("a part did not stop well: %s", type(trouble).__name__)
 
     def stop(self, reason: BaseException) -> None:
         """Stop because the worker may not go on; the first reason stands."""
@@ -329,6 +344,10 @@ class Worker:
             if not self.partitions[stage].counts.rebalances:
                 return f"{stage} was not given its partitions yet."
         return ""
+
+
+def _left_s(deadline: float) -> float:
+    return max(_STOP_LEAST_S, deadline - asyncio.get_running_loop().time())
 
 
 def _nodes(settings: Settings, clock: SystemClock) -> list[HttpNode]:

@@ -39,8 +39,12 @@ _BATCHES_WAITING_MAX = 3
 _POLL_INTERVAL_MS = 2**31 - 1
 # Records that lose their headers because one beside them cannot be read.
 _RESCUED_AT_ONCE = 20
+# A commit that takes longer has failed, and the next one repeats it: aiokafka would try for ever.
+_COMMIT_S = 5.0
 # The commit that ends a drain, when the drain's own time is spent.
-_LAST_COMMIT_S = 2.0
+_LAST_COMMIT_S = 1.0
+# Leaving the group and closing connections; without brokers aiokafka would take minutes.
+_CLOSE_S = 1.0
 
 
 class PositionLost(Exception):
@@ -95,6 +99,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the brokers."""
 
     mundane_level = "debug"
+    # Not mode's minute: the thread bounds its own closing.
+    shutdown_timeout = 2 * _CLOSE_S
     consumer: BatchConsumer
     fetched_in = 0
     """The group's generation in which the last fetch was taken out of aiokafka's buffers."""
@@ -174,11 +180,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         if not payload:
             return False
         try:
-            await self._ensure_consumer().commit(payload)
-        except (KafkaError, IllegalStateError) as refusal:
+            async with asyncio.timeout(_COMMIT_S):
+                await self._ensure_consumer().commit(payload)
+        except (KafkaError, IllegalStateError, TimeoutError) as refusal:
             self.log.warning("commit refused, it will be repeated: %s", type(refusal).__name__)
             return False
         return True
+
+    async def on_thread_stop(self) -> None:
+        """Close in time: what is committed is committed, and the group notices who is silent."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await super().on_thread_stop()
+        except (TimeoutError, asyncio.CancelledError):
+            # aiokafka passes on the cancelling of its own requests as if it were ours.
+            self.log.warning("the connection to Kafka did not close in time")
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock reports assume its own bookkeeping; the engine's watchdog replaces them."""
@@ -382,16 +398,16 @@ class BatchConsumer(driver.Consumer):
             self.log.warning(
                 "drain: %d records unfinished, they will be delivered again", self.partitions.awaited
             )
+        # Not Faust's `commit`, which would join one under way that knows less, and cannot be cancelled.
+        last = asyncio.ensure_future(self.force_commit())
         try:
-            async with asyncio.timeout(_LAST_COMMIT_S):
-                # The first may only have joined a commit under way, which knew less.
-                await self.commit()
-                await self.commit()
-        except TimeoutError:
-            self.log.warning("drain: the last commit did not return in time")
+            _, late = await asyncio.wait({last}, timeout=_LAST_COMMIT_S)
+            if late:
+                self.log.warning("drain: the last commit did not return in time")
         finally:
+            last.cancel()
             self.partitions.close()
-            self.partitions.counts.rebalance_ms = self.partitions.clock.now_ms() - began_ms
+            self.partitions.counts.rebalance_ms += self.partitions.clock.now_ms() - began_ms
 
     async def _drained(self) -> bool:
         partitions = self.partitions

@@ -50,6 +50,8 @@ ATTRIBUTES = {
 }
 OURS = {
     "_BATCHES_WAITING_MAX",
+    "_CLOSE_S",
+    "_COMMIT_S",
     "_HELD_WAIT_S",
     "_IDLE_WAIT_S",
     "_LAST_COMMIT_S",
