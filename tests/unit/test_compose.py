@@ -186,11 +186,25 @@ def test_a_worker_sends_its_traces_where_they_are_taken(name):
     assert set(pipeline["exporters"]) <= set(collector["exporters"])
 
 
+def written(name: str) -> set[str]:
+    """The directories that a service can write to, in a container that is otherwise read-only."""
+    volumes = {volume.split(":")[1] for volume in SERVICES[name].get("volumes", []) if volume[-3:] != ":ro"}
+    return volumes | set(SERVICES[name].get("tmpfs", []))
+
+
+@pytest.mark.parametrize("name", ["node-a", "node-b", "worker", "worker-gpu"])
+def test_a_service_that_tells_where_it_runs_can_write_that_down(name):
+    data_dir = Path(settings(name).data_dir)
+
+    assert data_dir.is_absolute()
+    assert {str(data_dir), *map(str, data_dir.parents)} & written(name)
+
+
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
 def test_a_worker_keeps_its_state_on_a_volume_and_has_time_to_drain(name):
     told = settings(name)
 
-    assert any(volume.endswith(f":{told.data_dir}") for volume in SERVICES[name]["volumes"])
+    assert told.data_dir in written(name) - set(SERVICES[name]["tmpfs"])
     grace_s = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert grace_s * 1_000 > told.engine.drain_timeout_ms + 5_000
 
