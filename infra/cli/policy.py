@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         doing = parsers.add_parser(name, help=line, allow_abbrev=False)
         doing.add_argument("file", metavar="FILE", nargs="?", type=Path, help=_FILE_HELP)
+        if name == "push":
+            doing.add_argument(
+                "--if-none",
+                action="store_true",
+                help="only if no policy of that id is active; otherwise fine",
+            )
     showing = parsers.add_parser("show", help="what is active", allow_abbrev=False)
     showing.add_argument("id", metavar="ID", nargs="?", default="", help="one policy, with its rules")
     showing.add_argument("--json", action="store_true", help="as JSON; with ID the whole document")
@@ -66,11 +72,18 @@ def _print_examples(policy: Policy) -> None:
 
 
 def _push(compiled: CompiledPolicy, args: argparse.Namespace) -> None:
-    from infra.policy_topic import push
+    from infra.policy_topic import push, push_if_none
     from infra.settings import load
 
-    state = push(compiled, load(args).settings)
     ref = compiled.ref
+    settings = load(args).settings
+    if not args.if_none:
+        state = push(compiled, settings)
+    elif push_if_none(compiled, settings):
+        state = "active"
+    else:
+        print(f"a policy {ref.id} is active already: nothing is published")
+        return
     word = "is active already" if state == "already_active" else "is published and active"
     print(f"{ref.id} version {ref.version} ({ref.digest}) {word}")
 

@@ -73,6 +73,18 @@ def test_the_policy_of_the_house_never_replaces_a_chosen_one(settings, version):
     assert read_book(settings).pointer("default").version == 2
 
 
+def test_the_command_can_be_told_to_leave_a_chosen_policy_alone(settings, version, capsys):
+    flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
+    assert main([*flags, "policy", "push", "--if-none"]) == ExitCode.OK
+    assert "is published and active" in capsys.readouterr().out
+
+    push(version(7), settings)
+    assert main([*flags, "policy", "push", "--if-none"]) == ExitCode.OK
+    assert capsys.readouterr().out == "a policy default is active already: nothing is published\n"
+    assert main([*flags, "policy", "push"]) == ExitCode.POLICY
+    assert read_book(settings).pointer("default").version == 7
+
+
 def test_without_topics_the_failure_says_how_to_make_them(kafka, topics_prefix, version):
     bare = Settings(kafka=KafkaSettings(bootstrap=kafka), topics=TopicSettings(prefix=topics_prefix))
     with pytest.raises(Failure, match="penstock topics create") as failure:

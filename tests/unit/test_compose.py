@@ -78,6 +78,10 @@ def test_every_command_is_one_of_ours_with_arguments_that_it_takes(name):
     assert parser.parse_args(arguments) is not None
 
 
+def test_starting_again_leaves_a_policy_alone_that_was_chosen_meanwhile():
+    assert SERVICES["policy"]["command"] == ["policy", "push", "--if-none"]
+
+
 @pytest.mark.parametrize("name", ["policy", "topics", "worker", "worker-gpu"])
 def test_kafka_is_reached_by_the_listener_for_containers(name):
     broker = SERVICES["kafka"]["environment"]
