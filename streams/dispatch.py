@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from mode import Service
 
 from schemas.event import PRIORITIES
 from schemas.settings import JudgeSettings
 from streams.core.lanes import LANES, Lanes
-from streams.core.retrying import FAULTS, UNKNOWN_FAULT, Again, GiveUp, after_fault
+from streams.core.retrying import Again, Evidence, GiveUp, after_fault, is_out
 from streams.observing import LaneStatus, NodeStatus
-from streams.ports import Answer, Clock, Node, NodeFault, Question
+from streams.ports import Answer, Clock, Node, NodeFault, Overloaded, Question
 
 # An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
 _OVERLOAD_PAUSE_MS = 50.0
 _OVERLOAD_PAUSE_MS_MAX = 4_000.0
+# Many may end in one moment, deadlines after an outage above all; the loop belongs to others, too.
+_ENDED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class Job:
     attempts: int = 0
     failed_on: set[str] = field(default_factory=set)
     """The nodes that had it: another one is asked first."""
+    is_alone: bool = False
+    """Whether its node has had nothing else to do since it was dispatched."""
+    answered_before: int = 0
+    """How many answers its node had given when it was dispatched."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,15 +89,40 @@ class _Member:
     """A node, and how it is doing."""
 
     node: Node
-    in_flight: int = 0
+    running: set[Job] = field(default_factory=set)
     is_out: bool = False
     quiet_until_ms: float = 0.0
     refusals: int = 0
     answered: int = 0
+    one_by_one: int = 0
+    """So many questions it gets each alone: after it broke off, to see which of them breaks it."""
     last_error: str = ""
 
+    @property
+    def load(self) -> float:
+        """The share of its slots that is taken."""
+        return len(self.running) / self.node.slots
+
     def has_room(self, now_ms: float) -> bool:
-        return not self.is_out and self.in_flight < self.node.slots and now_ms >= self.quiet_until_ms
+        slots = 1 if self.one_by_one else self.node.slots
+        return not self.is_out and len(self.running) < slots and now_ms >= self.quiet_until_ms
+
+    def begin(self, job: Job) -> None:
+        """It gets a question."""
+        for other in self.running:
+            other.is_alone = False
+        job.is_alone = not self.running
+        job.answered_before = self.answered
+        self.running.add(job)
+
+    def end(self, job: Job) -> None:
+        """A question has come back, in whatever way."""
+        self.running.discard(job)
+        if not self.is_out:
+            self.one_by_one = max(0, self.one_by_one - 1)
+
+    def evidence(self, job: Job, fault: NodeFault) -> Evidence:
+        return Evidence(fault.was_sent, job.is_alone, self.answered > job.answered_before)
 
     def state(self, now_ms: float) -> str:
         return "out" if self.is_out else "overloaded" if now_ms < self.quiet_until_ms else "up"
@@ -136,7 +168,9 @@ class Dispatch(Service):
         if self.is_held:
             return
         before_ms = self._clock.now_ms() - self._settings().park_after_s * 1_000
-        for job in self._lanes.remove(lambda job: job.arrived_ms < before_ms):
+        overdue = (job for job in self._lanes if job.arrived_ms < before_ms)
+        first = set(islice(overdue, _ENDED_AT_ONCE))
+        for job in self._lanes.remove(first.__contains__) if first else ():
             job.done(Overdue())
 
     async def on_stop(self) -> None:
@@ -157,7 +191,7 @@ class Dispatch(Service):
     def _kick(self) -> None:
         """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment."""
         now_ms = self._clock.now_ms()
-        for late in self._lanes.expired(now_ms):
+        for late in islice(self._lanes.expired(now_ms), _ENDED_AT_ONCE):
             late.done(Late(late.attempts))
         while (free := self._free(now_ms)) and (job := self._lanes.take()):
             if job.is_wanted():
@@ -188,28 +222,34 @@ class Dispatch(Service):
     # -- asking ---------------------------------------------------------------------------------------------
 
     def _dispatch(self, member: _Member, job: Job, now_ms: float) -> None:
-        member.in_flight += 1
+        member.begin(job)
         task = asyncio.get_running_loop().create_task(self._ask(member, job, now_ms))
         self._running[task] = job
         task.add_done_callback(lambda ended: self._ended(ended, member, job))
 
     def _ended(self, task: asyncio.Task[None], member: _Member, job: Job) -> None:
         del self._running[task]
-        member.in_flight -= 1
         if task.cancelled():
             # We cancel only to stop, and then it is given up; else a node's client has cancelled itself.
             self._failed(member, job, NodeFault("cancelled"))
         elif bug := task.exception():
-            self.log.error("a job ended in %s", type(bug).__name__)
+            # Whoever was to be told could not take it. Its record would never be settled by this worker.
+            self.add_future(self.crash(bug))
         if not self.should_stop:
             self._kick()
 
     async def _ask(self, member: _Member, job: Job, dispatched_ms: float) -> None:
         try:
-            answer = await member.node.judge(job.question)
+            try:
+                answer = await member.node.judge(job.question)
+            finally:
+                # At once, because a job that failed may be back on this node before its task has ended.
+                member.end(job)
         except NodeFault as fault:
             self._failed(member, job, fault)
         except Exception as bug:  # noqa: BLE001 - whatever a client does, the job must come to an end
+            # Not its words or its trace: they may hold content.
+            self.log.error("the client of node %s failed: %s", member.node.name, type(bug).__name__)  # noqa: TRY400
             self._failed(member, job, NodeFault(type(bug).__name__))
         else:
             member.answered += 1
@@ -223,14 +263,18 @@ class Dispatch(Service):
             return
         member.last_error = fault.code
         job.failed_on.add(member.node.name)
-        match FAULTS.get(fault.code, UNKNOWN_FAULT).node:
-            case "slow_down":
-                self._slow_down(member, fault.retry_after_ms)
-            case "take_out":
-                self._take_out(member)
-            case "keep":
-                pass
-        match after_fault(fault.code, attempts=job.attempts, attempts_max=self._settings().attempts_max):
+        evidence = member.evidence(job, fault)
+        if is_out(fault.code, evidence):
+            self._take_out(member)
+        elif isinstance(fault, Overloaded):
+            self._slow_down(member, fault.retry_after_ms)
+        deadline_ms = job.question.deadline_ms
+        if deadline_ms is not None and self._clock.now_ms() >= deadline_ms:
+            job.done(Late(job.attempts))
+            return
+        match after_fault(
+            fault.code, evidence, attempts=job.attempts, attempts_max=self._settings().attempts_max
+        ):
             case Again(attempts):
                 job.attempts = attempts
                 self._put_back(job)
@@ -257,6 +301,8 @@ class Dispatch(Service):
         if member.is_out:
             return
         member.is_out = True
+        # One of them may have broken it. Alone with each in turn, it shows which.
+        member.one_by_one = max(member.one_by_one, len(member.running) + 1)
         self.log.warning("node %s is out: %s", member.node.name, member.last_error)
         self.add_future(self._bring_back(member))
 
@@ -303,7 +349,7 @@ class Dispatch(Service):
             NodeStatus(
                 name=member.node.name,
                 state=member.state(now_ms),
-                in_flight=member.in_flight,
+                in_flight=len(member.running),
                 slots=member.node.slots,
                 answered=member.answered,
                 last_error=member.last_error,
@@ -314,6 +360,4 @@ class Dispatch(Service):
 
 def _best(free: Sequence[_Member], job: Job) -> _Member:
     """Of the nodes with room one that has not failed at this job, and then the one with the most of it."""
-    return min(
-        free, key=lambda member: (member.node.name in job.failed_on, member.in_flight / member.node.slots)
-    )
+    return min(free, key=lambda member: (member.node.name in job.failed_on, member.load))

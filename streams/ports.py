@@ -119,10 +119,12 @@ class NodeFault(Exception):
 
     code = "node_fault"
 
-    def __init__(self, detail: str = "", *, retry_after_ms: float = 0.0) -> None:
+    def __init__(self, detail: str = "", *, retry_after_ms: float = 0.0, was_sent: bool = True) -> None:
         super().__init__(detail or self.code)
         self.detail = detail
         self.retry_after_ms = retry_after_ms
+        self.was_sent = was_sent
+        """Whether the node may have begun with the question; one it never saw is not to blame."""
 
 
 class Overloaded(NodeFault):

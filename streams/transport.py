@@ -229,6 +229,11 @@ class BatchConsumer(driver.Consumer):
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise
+        except asyncio.CancelledError:
+            # A stop in the middle of a rebalance: Faust would take the fetch that it cancels for a crash, and
+            # close the connection before the drain has committed.
+            if not fetcher.should_stop:
+                raise
 
     async def _next_records(self) -> RecordMap:
         """The next fetch; empty where nothing came or nothing may be asked for."""

@@ -127,7 +127,7 @@ class HttpNode:
         if question.deadline_ms is not None:
             bound_ms = min(bound_ms, question.deadline_ms - self._clock.now_ms())
         if bound_ms <= 0:
-            raise TimedOut(f"{self.name}: not asked, the deadline had passed")
+            raise TimedOut(f"{self.name}: not asked, the deadline had passed", was_sent=False)
         return bound_ms
 
     async def _exchange(
@@ -195,7 +195,10 @@ def _broken(error: Exception) -> NodeFault:
         return Misconfigured("the node's certificate is not trusted; see ssl_ca_file")
     if isinstance(error, httpx.ReadTimeout):
         return TimedOut("the node fell silent")
-    return Unreachable(f"no connection, or it broke ({type(cause or error).__name__})")
+    return Unreachable(
+        f"no connection, or it broke ({type(cause or error).__name__})",
+        was_sent=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
+    )
 
 
 def _headers(settings: NodeSettings) -> dict[str, str]:

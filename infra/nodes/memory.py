@@ -47,7 +47,7 @@ class MemoryNode:
             raise self.failing
         bound_ms = None if question.deadline_ms is None else question.deadline_ms - self._clock.now_ms()
         if bound_ms is not None and bound_ms <= 0:
-            raise TimedOut(f"{self.name}: not asked, the deadline had passed")
+            raise TimedOut(f"{self.name}: not asked, the deadline had passed", was_sent=False)
         try:
             async with asyncio.timeout(None if bound_ms is None else bound_ms / 1_000):
                 return await self._ask(question)

@@ -33,6 +33,9 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._heaps))
 
+    def __iter__(self) -> Iterator[T]:
+        return (entry[3] for heap in self._heaps for entry in heap)
+
     def __repr__(self) -> str:
         return f"<Lanes | {', '.join(str(len(heap)) for heap in self._heaps)} waiting>"
 

@@ -1,15 +1,32 @@
-"""Retrying: every fault of the node's port has a meaning, and every question comes to an end."""
+"""Retrying: every fault of the node's port has a meaning, and a question pays only for what is its own."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import ports
-from streams.core.retrying import FAULTS, UNKNOWN_FAULT, Again, GiveUp, after_fault
+from streams.core.retrying import (
+    FAULTS,
+    UNKNOWN_FAULT,
+    Again,
+    Evidence,
+    GiveUp,
+    after_fault,
+    is_charged,
+    is_out,
+)
 
 CODES = {fault.code for fault in ports.NodeFault.__subclasses__()}
+AMONG_OTHERS = Evidence()
+ALONE = Evidence(was_alone=True)
+OTHERS_ANSWERED = Evidence(others_answered=True)
+NEVER_SENT = Evidence(was_sent=False, was_alone=True, others_answered=True)
+
+evidence = st.builds(Evidence, st.booleans(), st.booleans(), st.booleans())
 
 
 def test_the_table_knows_every_fault_of_the_port_and_no_other():
@@ -22,38 +39,53 @@ def test_no_fault_of_the_port_has_a_finer_one_that_the_table_would_miss():
 
 
 @pytest.mark.parametrize(
-    ("fault", "attempts", "node"),
+    ("fault", "seen", "charged", "out"),
     [
-        (ports.Overloaded, 0, "slow_down"),
-        (ports.Unreachable, 1, "take_out"),
-        (ports.TimedOut, 1, "keep"),
-        (ports.BadAnswer, 1, "keep"),
-        (ports.Misconfigured, 0, "take_out"),
+        (ports.Overloaded, ALONE, False, False),
+        (ports.Misconfigured, ALONE, False, True),
+        (ports.BadAnswer, AMONG_OTHERS, True, False),
+        (ports.Refused, AMONG_OTHERS, True, False),
+        # A node that breaks off takes along whatever it was busy with.
+        (ports.Unreachable, AMONG_OTHERS, False, True),
+        (ports.Unreachable, OTHERS_ANSWERED, False, True),
+        (ports.Unreachable, ALONE, True, True),
+        (ports.Unreachable, NEVER_SENT, False, True),
+        # A node that hangs answers nobody; one that answers others is well.
+        (ports.TimedOut, AMONG_OTHERS, False, True),
+        (ports.TimedOut, OTHERS_ANSWERED, True, False),
+        (ports.TimedOut, ALONE, True, True),
     ],
 )
-def test_what_a_fault_means_for_the_question_and_for_the_node(fault, attempts, node):
-    assert after_fault(fault.code, attempts=0, attempts_max=4) == Again(attempts)
-    assert FAULTS[fault.code].node == node
+def test_what_a_fault_means_for_the_question_and_for_the_node(fault, seen, charged, out):
+    assert is_charged(fault.code, seen) == charged
+    assert is_out(fault.code, seen) == out
 
 
 def test_a_question_that_a_node_refuses_is_hopeless_at_once():
-    assert after_fault(ports.Refused.code, attempts=0, attempts_max=4) == GiveUp("node_refused", 1)
+    assert after_fault("node_refused", ALONE, attempts=0, attempts_max=4) == GiveUp("node_refused", 1)
 
 
-def test_a_fault_that_nobody_knows_counts_and_leaves_the_node_alone():
-    assert after_fault("node_fault", attempts=0, attempts_max=4) == Again(1)
-    assert UNKNOWN_FAULT.node == "keep"
+def test_a_fault_that_nobody_knows_is_the_questions_and_leaves_the_node_alone():
+    assert UNKNOWN_FAULT == "question"
+    assert after_fault("node_fault", AMONG_OTHERS, attempts=0, attempts_max=4) == Again(1)
+    assert not is_out("node_fault", AMONG_OTHERS)
 
 
-@given(code=st.sampled_from(sorted(CODES | {"new"})), attempts_max=st.integers(1, 20))
-def test_after_so_many_attempts_there_is_no_other(code, attempts_max):
-    """A node that is full, or that nobody has mended yet, is no reason to give up a question."""
-    outcomes = [after_fault(code, attempts=made, attempts_max=attempts_max) for made in range(attempts_max)]
-    if FAULTS.get(code, UNKNOWN_FAULT).is_attempt:
+@given(code=st.sampled_from(sorted(CODES | {"new"})), seen=evidence, attempts_max=st.integers(1, 20))
+def test_a_question_ends_after_so_many_faults_of_its_own_and_never_by_others(code, seen, attempts_max):
+    outcomes = [
+        after_fault(code, seen, attempts=made, attempts_max=attempts_max) for made in range(attempts_max)
+    ]
+    if is_charged(code, seen):
         assert outcomes[-1] == GiveUp(code, attempts_max)
-    else:
+    elif code != "node_refused":
         assert outcomes == [Again(made) for made in range(attempts_max)]
 
 
+@given(code=st.sampled_from(sorted(CODES | {"new"})), seen=evidence)
+def test_what_a_node_never_saw_costs_a_question_nothing(code, seen):
+    assert not is_charged(code, replace(seen, was_sent=False))
+
+
 def test_attempts_made_before_the_bound_was_lowered_count():
-    assert after_fault("node_overloaded", attempts=4, attempts_max=2) == GiveUp("node_overloaded", 4)
+    assert after_fault("node_overloaded", ALONE, attempts=4, attempts_max=2) == GiveUp("node_overloaded", 4)

@@ -571,3 +571,107 @@ async def test_while_all_nodes_are_out_nothing_is_overdue():
         assert not asker.ended
         await asker.all_ended()
         assert isinstance(asker.outcomes()["a"], Judged)
+
+
+# -- whose fault it is --------------------------------------------------------------------------------------
+
+
+class Hanging(FakeNode):
+    """Answers nobody until a moment; its probe finds it well all the time."""
+
+    def __init__(self, *, well_from_ms: float, timeout_ms: float, slots: int) -> None:
+        super().__init__(slots=slots)
+        self.well_from_ms = well_from_ms
+        self.timeout_ms = timeout_ms
+
+    async def judge(self, question: Question) -> Any:
+        if now_ms() < self.well_from_ms:
+            await asyncio.sleep(self.timeout_ms / 1_000)
+            raise TimedOut
+        return await super().judge(question)
+
+
+class Breaking(FakeNode):
+    """Dies of one question, and takes along whatever it is busy with."""
+
+    def __init__(self, *, poison: str, slots: int) -> None:
+        super().__init__(slots=slots)
+        self.poison = poison
+        self.deaths = 0
+        self._death = asyncio.Event()
+
+    async def judge(self, question: Question) -> Any:
+        if question.event.id == self.poison:
+            self.deaths += 1
+            self._death.set()
+            self._death = asyncio.Event()
+            raise Unreachable
+        dead = asyncio.ensure_future(self._death.wait())
+        answer = asyncio.ensure_future(super().judge(question))
+        await asyncio.wait({dead, answer}, return_when=asyncio.FIRST_COMPLETED)
+        if dead.done():
+            answer.cancel()
+            raise Unreachable
+        dead.cancel()
+        return await answer
+
+
+@virtual
+async def test_a_node_that_hangs_turns_nothing_into_a_dead_letter_but_what_it_had_alone():
+    began_ms = now_ms()
+    node = Hanging(well_from_ms=began_ms + 100_000, timeout_ms=30_000, slots=8)
+    async with asking(node, judge=JudgeSettings(attempts_max=4, probe_interval_ms=PROBE_MS)) as asker:
+        asker.ask(*ids(40))
+        await asker.all_ended()
+        outcomes = asker.outcomes()
+        assert {type(outcome) for outcome in outcomes.values()} == {Judged}
+        assert len(node.asked) == 40, "asked anew only once it was well"
+
+
+@virtual
+async def test_a_question_that_breaks_the_node_ends_and_those_beside_it_are_judged():
+    node = Breaking(poison="job-3", slots=8)
+    async with asking(node) as asker:
+        asker.ask(*ids(40))
+        await asker.all_ended()
+        outcomes = asker.outcomes()
+        assert failed_codes(outcomes) == ["node_unreachable"]
+        assert outcomes["job-3"] == Failed("node_unreachable", 3)
+        assert node.deaths <= 3 + 2, "three times alone, and before that in company"
+
+
+@virtual
+async def test_a_deadline_that_passes_on_the_node_is_late_and_not_a_failure():
+    async with asking(FakeNode(TimedOut()), judge=JudgeSettings(attempts_max=1)) as asker:
+        asker.ask("a", within_ms=SERVICE_MS / 2)
+        await asker.all_ended()
+        assert asker.outcomes() == {"a": Late(0)}
+
+
+@virtual
+async def test_deadlines_that_pass_together_do_not_keep_the_loop():
+    async with asking(FakeNode(slots=1, takes_ms=60_000)) as asker:
+        asker.ask(*ids(1_000), within_ms=500)
+        await asyncio.sleep(0.5)
+        # 100 at a time, and others in between.
+        assert 0 < len(asker.ended) <= 200
+        await asyncio.sleep(0.1)
+        assert len(asker.ended) == 999
+        asker.dispatch.begin_drain()
+
+
+@virtual
+async def test_who_cannot_be_told_of_an_answer_stops_the_whole():
+    async with asking(FakeNode()) as asker:
+        asker.dispatch.submit(
+            Job(
+                question=Question(Moderate(v=1, id="a", text="x"), POLICY),
+                lane=0,
+                arrived_ms=now_ms(),
+                done=lambda _: 1 / 0,
+                is_wanted=lambda: True,
+                give_up=lambda: None,
+            )
+        )
+        await reaches(lambda: asker.dispatch.crashed)
+        assert isinstance(asker.dispatch.crash_reason, ZeroDivisionError)
