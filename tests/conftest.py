@@ -1,4 +1,4 @@
-"""What all tests share: markers by folder, one embedded Kafka for the whole run, no skips in CI.
+"""What all tests share: markers by folder, nobody's own settings, one embedded Kafka, no skips in CI.
 
 `kafka` is the bootstrap address of a real broker. It is started by the first test that asks for it and
 shared by all: a test takes `topics_prefix`, which no other test has, and is alone with its topics.
@@ -16,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from infra.settings.sources import ENVIRONMENT_CONFIG, ENVIRONMENT_PREFIX
 from schemas.settings import EmbeddedSettings
 
 _HERE = Path(__file__).parent
@@ -48,6 +49,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the variables and the settings file of whoever runs the tests: these are about the defaults."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith(ENVIRONMENT_PREFIX) or name == ENVIRONMENT_CONFIG:
+                patch.delenv(name)
+        # Settings are looked for in the current directory, and state is kept below it.
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a real broker: the one named, the one that `make broker` left, or a fresh one."""
@@ -77,7 +90,9 @@ def _left_running() -> str | None:
     if not data_dir:
         return None
     try:
-        bootstrap = str(json.loads((Path(data_dir) / "kafka" / "instance.json").read_text())["bootstrap"])
+        bootstrap = str(
+            json.loads((_HERE.parent / data_dir / "kafka" / "instance.json").read_text())["bootstrap"]
+        )
         host, _, port = bootstrap.partition(",")[0].rpartition(":")
         # A broker that was killed leaves its file behind: it counts only if somebody answers.
         with socket.create_connection((host, int(port)), timeout=1):

@@ -22,13 +22,18 @@ ROOT = Path(__file__).parents[1]
 READY_WITHIN_S = 120.0
 
 
+def environment() -> dict[str, str]:
+    """This process's variables without settings of anybody's, for a command that runs this checkout."""
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK")}
+    return {**theirs, "PYTHONPATH": str(ROOT)}
+
+
 class UpProcess:
     """One run of `up`; at the end of the block it is stopped, and nothing of it is left."""
 
     def __init__(self, data_dir: Path, *words: str) -> None:
         self.data_dir = data_dir
         self._output = data_dir.with_suffix(f".{id(self)}.out")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK")}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "infra.cli", f"--data-dir={data_dir}", "up", *words],
@@ -36,7 +41,7 @@ class UpProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=data_dir.parent,
-                env={**environment, "PYTHONPATH": str(ROOT)},
+                env=environment(),
             )
 
     def __enter__(self) -> Self:

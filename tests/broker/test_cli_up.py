@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from deadline import until
-from up_process import ROOT, UpProcess
+from up_process import UpProcess, environment
 
 from infra.errors import ExitCode
 
@@ -127,7 +127,7 @@ def _ended(data_dir: Path, *words: str, cwd: Path | None = None) -> tuple[int, s
         check=False,
         timeout=150,
         cwd=cwd or data_dir.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr

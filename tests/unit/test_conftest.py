@@ -1,4 +1,4 @@
-"""What the tests' own configuration promises: marks by folder, and no skips in CI.
+"""What the tests' own configuration promises: marks by folder, no skips in CI, nobody's own settings.
 
 A copy of it is run on a handful of tests in a directory of their own.
 """
@@ -31,11 +31,11 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _pytest(suite: Path, *flags: str, ci: str) -> tuple[int, str]:
+def _pytest(suite: Path, *flags: str, ci: str, **variables: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, "."],
         cwd=suite,
-        env=os.environ | {"CI": ci},
+        env=os.environ | {"CI": ci} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -68,3 +68,15 @@ def test_running_nothing_is_a_failure(suite: Path) -> None:
     status, out = _pytest(suite, "-m", "interop", ci="")
     assert "4 deselected" in out
     assert status == 5
+
+
+def test_the_settings_of_whoever_runs_the_tests_are_not_seen(suite: Path) -> None:
+    (suite / "penstock.toml").write_text("[kafka]\nbootstrap = 'file:1'\n")
+    (suite / "unit" / "test_one.py").write_text(
+        "from argparse import Namespace\nfrom infra.settings import Sources, read\n"
+        "from schemas.settings import Settings\n"
+        "def test_defaults(): assert read(Sources.of(Namespace())).settings == Settings()\n"
+    )
+    theirs = {"PENSTOCK__KAFKA__BOOTSTRAP": "variable:1", "PENSTOCK_CONFIG": "missing.toml"}
+    assert _pytest(suite, "unit", ci="")[1].splitlines()[-1].startswith("2 passed")
+    assert _pytest(suite, "unit", ci="", **theirs)[1].splitlines()[-1].startswith("2 passed")
