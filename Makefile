@@ -36,7 +36,7 @@ test: $(VENV)/.test-ready  ## All tests but interop; T=path runs a part, on the 
 ifdef T
 	@PENSTOCK_TEST_DATA_DIR=.penstock/test $(BIN)/python -m pytest $(T) $(ARGS)
 else
-	@$(BIN)/python -m pytest -m "not interop and not bench" $(ARGS)
+	@$(BIN)/python -m pytest -m "not interop" $(ARGS)
 endif
 
 check: lint  ## Lint, types, import order, and the tests that need no broker; under a minute.

@@ -20,7 +20,7 @@ from infra.settings.sources import ENVIRONMENT_CONFIG, ENVIRONMENT_PREFIX
 from schemas.settings import EmbeddedSettings
 
 _HERE = Path(__file__).parent
-_MARKED_FOLDERS = ("broker", "fault", "interop", "bench")
+_MARKED_FOLDERS = ("broker", "fault", "interop")
 _IN_CI = os.environ.get("CI", "") not in {"", "0", "false"}
 
 
