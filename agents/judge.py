@@ -22,7 +22,7 @@ from schemas.pending import Pending
 from schemas.verdict import ModelRef, Verdict
 from schemas.wire import decode_pending
 from streams import spans
-from streams.app import each_batch
+from streams.app import SLICE_MS, each_batch
 from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
@@ -37,9 +37,6 @@ from streams.records import pending_record, verdict_record
 from streams.settling import Settling
 from streams.topics import Topics
 from streams.tracing import Tracer
-
-# 100 records of some 40 us each: the loop is never kept from others for more than 5 ms.
-_SLICE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +71,12 @@ class Judge:
     async def handle(self, batch: Batch) -> None:
         """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
         await self.settling.room(len(batch.records))
-        for first in range(0, len(batch.records), _SLICE):
-            for record in batch.records[first : first + _SLICE]:
-                self._admit(batch, record)
-            await asyncio.sleep(0)
+        others_turn_ms = self.clock.now_ms() + SLICE_MS
+        for record in batch.records:
+            self._admit(batch, record)
+            if self.clock.now_ms() >= others_turn_ms:
+                await asyncio.sleep(0)
+                others_turn_ms = self.clock.now_ms() + SLICE_MS
 
     def _admit(self, batch: Batch, record: Record) -> None:
         """Queue a record up; where that cannot be, it becomes a dead letter."""
@@ -86,6 +85,7 @@ class Judge:
         except UnknownVersion as error:
             # A newer release writes here. Judging it by half would be worse than stopping, and nothing is
             # lost.
+            batch.abandon((record.offset,))
             self.stop_worker(error)
             return
         except WireError as error:

@@ -20,7 +20,7 @@ from schemas.pending import Pending
 from schemas.settings import LimitSettings
 from schemas.wire import check_text, event_decoder
 from streams import spans
-from streams.app import each_batch
+from streams.app import SLICE_MS, each_batch
 from streams.core.digest import content_digest
 from streams.core.judging import Case, moment, rule_verdict, timing
 from streams.core.orders import Orders
@@ -35,9 +35,6 @@ from streams.records import pending_record, source_of, verdict_record
 from streams.settling import Settling
 from streams.topics import Topics
 from streams.tracing import Tracer
-
-# 100 records of some 20 us each: the loop is never kept from others for more than 5 ms.
-_SLICE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +58,12 @@ class Triage:
         """Decide on all records of a batch, publish, and leave the settling to the confirmation."""
         began_ms = self.clock.now_ms()
         outgoing: list[Outgoing] = []
-        for first in range(0, len(batch.records), _SLICE):
-            outgoing += [self._handled(record, began_ms) for record in batch.records[first : first + _SLICE]]
-            await asyncio.sleep(0)
+        others_turn_ms = began_ms + SLICE_MS
+        for record in batch.records:
+            outgoing.append(self._handled(record, began_ms))
+            if self.clock.now_ms() >= others_turn_ms:
+                await asyncio.sleep(0)
+                others_turn_ms = self.clock.now_ms() + SLICE_MS
         await self.settling.room(len(outgoing))
         self.settling.settle_batch(batch, outgoing)
 

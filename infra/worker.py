@@ -11,8 +11,9 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import faust
 from mode import Service
@@ -123,6 +124,7 @@ class Worker:
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         gc.set_threshold(*_GC_THRESHOLDS)
         reloading = loop.create_task(self._reloader.run())
+        reloading.add_done_callback(self._reloading_ended)
         try:
             await self._until_stopping(self._start())
             await self._stopping.wait()
@@ -130,6 +132,10 @@ class Worker:
             reloading.cancel()
             await self._stop()
         return self._code
+
+    def _reloading_ended(self, reloading: asyncio.Task[None]) -> None:
+        if not reloading.cancelled() and (bug := reloading.exception()) is not None:
+            self.stop(bug)
 
     async def _start(self) -> None:
         await asyncio.to_thread(await_broker, self.settings.kafka, self._bootstrap)
@@ -162,9 +168,9 @@ class Worker:
         if service.crash_reason is not None:
             self.stop(service.crash_reason)
 
-    async def _until_stopping(self, starting: object) -> None:
+    async def _until_stopping(self, starting: Coroutine[Any, Any, None]) -> None:
         """Start, unless told to stop before that is done."""
-        task = asyncio.ensure_future(starting)  # type: ignore[call-overload]
+        task = asyncio.ensure_future(starting)
         stop = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()

@@ -11,6 +11,10 @@ from streams.partitions import Batch
 from streams.transport import BatchTopic, BatchTransport, PromptTableManager, TransportOptions
 
 _BATCHES_QUEUED_MAX = 4_096
+SLICE_MS = 2.0
+"""How long a stage works before it lets others have the loop. One text of the largest size takes 5 ms by
+itself.
+"""
 
 
 def stage_app(
@@ -53,5 +57,6 @@ async def each_batch(
             try:
                 await handle(batch)
             except Exception as bug:  # noqa: BLE001 - nothing that a stage raises may be forgotten
+                batch.abandon(record.offset for record in batch.records)
                 stop_worker(bug)
                 return

@@ -28,17 +28,11 @@ class DeadLetters:
 
     def of_wire_error(self, record: Record, error: WireError) -> Outgoing:
         """For a record that could not be decoded; under the event's key, where that can be read."""
-        tenant, event_id = self._identity_in(record)
-        return self.of(
-            record, code=error.code, detail=error.detail, path=error.path, tenant=tenant, event_id=event_id
-        )
+        return self.of(record, code=error.code, detail=error.detail, path=error.path)
 
     def of_bug(self, record: Record, bug: Exception) -> Outgoing:
         """For a record at which the stage itself failed: only the name of the error is told."""
-        tenant, event_id = self._identity_in(record)
-        return self.of(
-            record, code="stage_failed", detail=type(bug).__name__, tenant=tenant, event_id=event_id
-        )
+        return self.of(record, code="stage_failed", detail=type(bug).__name__)
 
     def of(  # noqa: PLR0913 - the fields of a dead letter
         self,
@@ -54,6 +48,8 @@ class DeadLetters:
         is_bare: bool = False,
     ) -> Outgoing:
         """A dead letter that carries the record, or, where it is bare, only says where that stands."""
+        if not event_id:
+            tenant, event_id = self._identity_in(record)
         letter = DeadLetter(
             v=1,
             stage=self.stage,

@@ -157,7 +157,7 @@ class Partitions:
     def fetched(self, tp: tuple[str, int], records: Sequence[Record]) -> Batch | None:
         """Register what a fetch brought; None if all of it was here before or the partition is not ours."""
         owned = self.owned.get(TopicPartition(*tp))
-        if owned is None or not records:
+        if owned is None or not records or self.is_draining:
             return None
         offsets = [record.offset for record in records]
         if first := owned.watermark.unseen(offsets):

@@ -426,6 +426,16 @@ class BatchConsumer(driver.Consumer):
             return False
         return True
 
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """A rebalance during a stop waits for the drain, which could not commit afterwards.
+
+        Faust would close the connection at once; the stop closes it in its turn, and leaves the group.
+        """
+        if self.app.should_stop:
+            await self.wait_empty()
+        else:
+            await super().on_partitions_revoked(revoked)
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin the new generation with clean books."""
         self.partitions.counts.rebalances += 1

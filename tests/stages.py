@@ -155,3 +155,18 @@ class FakeNode:
 
     async def close(self) -> None:
         self.is_closed = True
+
+
+class WorkingClock:
+    """A clock on which every look at it has cost half a millisecond of work."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._looks = 0
+
+    def now_ms(self) -> float:
+        self._looks += 1
+        return self._clock.now_ms() + self._looks / 2
+
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms()
