@@ -80,3 +80,12 @@ def test_the_settings_of_whoever_runs_the_tests_are_not_seen(suite: Path) -> Non
     theirs = {"PENSTOCK__KAFKA__BOOTSTRAP": "variable:1", "PENSTOCK_CONFIG": "missing.toml"}
     assert _pytest(suite, "unit", ci="")[1].splitlines()[-1].startswith("2 passed")
     assert _pytest(suite, "unit", ci="", **theirs)[1].splitlines()[-1].startswith("2 passed")
+
+
+def test_figures_that_tests_measure_stand_in_the_report(suite: Path) -> None:
+    (suite / "unit" / "test_one.py").write_text(
+        "def test_measured(record_property): record_property('took_us', 4.2)\n"
+    )
+    status, _ = _pytest(suite, "unit", "--junitxml=report.xml", ci="")
+    assert status == 0
+    assert '<property name="took_us" value="4.2" />' in (suite / "report.xml").read_text()
