@@ -94,7 +94,7 @@ def _waiting(status: WorkerStatus) -> Iterator[Metric]:
     gauges: tuple[tuple[str, str, Callable[[list[PartitionStatus]], float]], ...] = (
         ("partitions", "Partitions owned.", len),
         ("partitions_held", "Partitions held back at a bound.", lambda owned: sum(p.held for p in owned)),
-        ("lag_records", "Records not yet fetched.", lambda owned: sum(p.lag for p in owned)),
+        ("lag_records", "Records from the watermark to the end.", lambda owned: sum(p.lag for p in owned)),
         (
             "unsettled_records",
             "Records fetched and not yet settled.",

@@ -41,6 +41,9 @@ _OVER = frozenset(
 )
 
 
+_Place = tuple[str, int, bytes | None, bytes | None]
+
+
 @dataclass(slots=True, eq=False)
 class _Flight:
     """One call of `publish` on its way."""
@@ -52,6 +55,21 @@ class _Flight:
     code: str = ""
     alone: set[int] = field(default_factory=set)
     """Positions of which the broker refused a whole batch: they are tried each by itself."""
+    places: dict[_Place, list[int]] = field(default_factory=dict)
+    """Where records stand in the flight, made when the first report of a failure comes."""
+
+    def position_of(self, message: ck.Message, bulk: Sequence[int]) -> int:
+        """Which record a failed report speaks of: reports on a bulk carry the message only.
+
+        Of equal records each is to fail once, in whatever order.
+        """
+        place = (message.topic() or "", message.partition() or 0, message.key(), message.value())
+        if not self.places.get(place):
+            for position in bulk:
+                record = self.records[position]
+                known = (record.topic, record.partition, record.key, record.value)
+                self.places.setdefault(known, []).append(position)
+        return self.places[place].pop()
 
     def finish_one(self) -> None:
         """One record came to its end."""
@@ -180,7 +198,7 @@ class KafkaPublisher:
             if error is None:
                 flight.finish_one()
             else:
-                self._reported(flight, _position_of(message, flight, positions), error)
+                self._reported(flight, flight.position_of(message, positions), error)
 
         if self._producer.produce_batch(topic, messages, partition, on_delivery=report) == len(messages):
             return
@@ -218,9 +236,11 @@ class KafkaPublisher:
 
     def _tick(self) -> None:
         self._timer = None
-        self._turn()
-        if self._left:
-            self._arm()
+        try:
+            self._turn()
+        finally:
+            if self._left:
+                self._arm()
 
     def _turn(self) -> None:
         """Collect reports, and give refused records another try while there is room."""
@@ -229,19 +249,11 @@ class KafkaPublisher:
             return
         for _ in range(min(len(self._again), max(0, self._records_max - self._in_flight))):
             flight, position = self._again.popleft()
+            left = len(self._again)
             self._hand_over(flight, (position,))
-
-
-def _position_of(message: ck.Message, flight: _Flight, positions: Sequence[int]) -> int:
-    """Which of the records a failed report speaks of: bulk reports carry the message only."""
-    wanted = (message.partition(), message.key(), message.value())
-    for position in positions:
-        record = flight.records[position]
-        # Of equal records each is to fail once.
-        is_known = position in flight.failed or position in flight.alone
-        if (record.partition, record.key, record.value) == wanted and not is_known:
-            return position
-    raise LookupError("a delivery report for a record that was never handed over")
+            if len(self._again) > left:
+                # It came back at once: the queue is full of bytes, and the next would come back, too.
+                return
 
 
 class MemoryPublisher:

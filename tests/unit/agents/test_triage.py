@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mutating import mutated
-from stages import TOPICS, FakePublisher, FakeRecord, book, callbacks_ran, fetched, policy_book, records
+from stages import (
+    TOPICS,
+    FakePublisher,
+    FakeRecord,
+    WorkingClock,
+    book,
+    callbacks_ran,
+    fetched,
+    policy_book,
+    records,
+)
 from strategies import events
 
 from agents.triage import Triage
