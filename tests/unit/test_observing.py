@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import timeit
 from datetime import UTC, datetime
 
@@ -126,12 +127,12 @@ def test_a_status_survives_the_wire():
 
 
 def test_a_verdict_costs_about_a_microsecond(record_property):
-    """The budget is 2 us; the test allows four times as much, because it shares its machine."""
+    """The budget is 2 us; of CPU time, and ten times as much, because the test shares its machine."""
     tally, one = Tally(), verdict()
     times = 5_000
 
-    cost_us = min(timeit.repeat(lambda: tally.verdict(one), number=times, repeat=5)) / times * 1e6
+    costs_s = timeit.repeat(lambda: tally.verdict(one), time.process_time, number=times, repeat=5)
+    cost_us = min(costs_s) / times * 1e6
 
     record_property("verdict_us", round(cost_us, 2))
-    print(f"verdict_us {cost_us:.2f}")  # noqa: T201 - with -s, the measurement shows.
-    assert cost_us < 8
+    assert cost_us < 20

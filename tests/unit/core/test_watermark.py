@@ -174,33 +174,37 @@ def test_it_says_how_it_stands():
     assert repr(span) == "<Span 1..5 | 2 of 3 unsettled>"
 
 
-def test_settling_in_bulk_costs_less_than_half_a_microsecond_a_record(capsys):
-    """The best of five, because other programs share the machine; 0.01 us is usual."""
+def test_settling_in_bulk_costs_less_than_half_a_microsecond_a_record(record_property):
+    """CPU time, and the best of five, because other programs share the machine; 0.01 us is usual."""
     best_us = min(_bulk_us(spans=200, of=500) for _ in range(5))
-    with capsys.disabled():
-        print(f"\nwatermark: {best_us:.3f} us a record in bulk")  # noqa: T201 - the figure is the point
+    record_property("watermark_bulk_us", round(best_us, 3))
     assert best_us < 0.5
 
 
 def test_settling_out_of_order_stays_cheap_with_many_unsettled_records():
-    """10,000 slow records, settled backwards, so that the head moves last; the bound is generous."""
+    """10,000 slow records, settled backwards, so that the head moves last; 1 us is usual."""
+    assert min(_backwards_us() for _ in range(3)) < 20
+
+
+def _backwards_us() -> float:
+    """What settling a record costs, with the commit's question after each."""
     mark = Watermark(at_ms=0.0)
     spans = [mark.fetched(range(at, at + 500), size_bytes=1, at_ms=0.0) for at in range(0, 10_000, 500)]
-    began = time.perf_counter()
+    began = time.process_time()
     for span in reversed(spans):
         for offset in reversed(span.offsets):
             mark.settle(span, offset, at_ms=1.0)
             assert mark.position is not None
     assert mark.position == 10_000
-    assert (time.perf_counter() - began) / 10_000 < 20e-6
+    return (time.process_time() - began) * 1e6 / 10_000
 
 
 def _bulk_us(*, spans: int, of: int) -> float:
     """What registering and settling cost a record, with the commit's question for each span."""
     batches = [list(range(at, at + of)) for at in range(0, spans * of, of)]
     mark = Watermark(at_ms=0.0)
-    began = time.perf_counter()
+    began = time.process_time()
     for offsets in batches:
         mark.settle_all(mark.fetched(offsets[mark.unseen(offsets) :], size_bytes=of, at_ms=0.0), at_ms=0.0)
         assert mark.position
-    return (time.perf_counter() - began) * 1e6 / (spans * of)
+    return (time.process_time() - began) * 1e6 / (spans * of)
