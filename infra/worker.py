@@ -18,41 +18,32 @@ from typing import Any
 import faust
 from mode import Service
 
-from agents import judge, triage
 from infra.errors import ExitCode, Failure
 from infra.http import WorkerHttp
 from infra.kafka import (
-    aiokafka_group_options,
     aiokafka_options,
     await_broker,
     bootstrap_of,
-    librdkafka_options,
     producer_options,
 )
 from infra.logs import set_level
-from infra.nodes.client import HttpNode
-from infra.running import NODE, address_of, identity_of, tell, untell
+from infra.nodes.configured import nodes_of
+from infra.reasons import code_of, told
+from infra.running import tell, untell
 from infra.settings import Loaded, Reloader
+from infra.stages import StageParts, make_stage
 from infra.telemetry import open_tracer
 from infra.topics import check
 from schemas.dead_letter import Stage
-from schemas.errors import UnknownVersion
-from schemas.settings import NodeSettings, Settings
-from streams.app import stage_app
+from schemas.settings import Settings
 from streams.clock import SystemClock
 from streams.core.orders import Orders
-from streams.core.pressure import Bounds
-from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.guidance import Guidance
 from streams.observing import PolicyStatus, Tally, WorkerStatus
 from streams.partitions import Partitions
 from streams.publishing import KafkaPublisher
-from streams.rescuing import Rescuer
-from streams.settling import Settling
 from streams.topics import Topics
-from streams.traced_publishing import TracedPublisher
-from streams.transport import PositionLost, TransportOptions
 from streams.watching import Watchdog
 
 STAGES: tuple[Stage, ...] = ("triage", "judge")
@@ -94,7 +85,11 @@ class Worker:
         self._publisher = KafkaPublisher(
             producer_options(settings.kafka, self._bootstrap), on_fatal=self._producer_died
         )
-        self._dispatch = Dispatch(_nodes(settings, self.clock), lambda: self.settings.judge, self.clock)
+        self._dispatch = Dispatch(
+            nodes_of(settings, self.clock) if "judge" in stages else (),
+            lambda: self.settings.judge,
+            self.clock,
+        )
         self._watchdog = Watchdog(
             self.partitions.values,
             self._dispatch,
@@ -152,11 +147,26 @@ class Worker:
         gc.freeze()
         await self._start_service(self._dispatch)
         for stage in self.stages:
-            app = self._app(stage)
+            self.partitions[stage], app = make_stage(stage, self._stage_parts())
             self._apps.append(app)
             await self._start_service(app)
         await self._start_service(self._watchdog)
         log.info("%r works", self)
+
+    def _stage_parts(self) -> StageParts:
+        return StageParts(
+            worker=self.name,
+            bootstrap=self._bootstrap,
+            settings=lambda: self.settings,
+            topics=self.topics,
+            clock=self.clock,
+            publisher=self._publisher,
+            guidance=self._guidance,
+            dispatch=self._dispatch,
+            tally=self.tally,
+            tracer=self._tracer,
+            stop_worker=self.stop,
+        )
 
     async def _start_service(self, service: Service) -> None:
         await service.start()
@@ -206,11 +216,11 @@ class Worker:
 
     def stop(self, reason: BaseException) -> None:
         """Stop because the worker may not go on; the first reason stands."""
-        code = _code_of(reason)
+        code = code_of(reason)
         if self._code == ExitCode.OK:
             self._code = code
-            log.error("stopping with code %d (%s): %s", code, code.name.lower(), _told(reason))
-            self.tally.error(_told(reason))
+            log.error("stopping with code %d (%s): %s", code, code.name.lower(), told(reason))
+            self.tally.error(told(reason))
         self._stopping.set()
 
     def _producer_died(self, reason: str) -> None:
@@ -218,99 +228,15 @@ class Worker:
             Failure(f"Kafka refuses our producer for good: {reason}", exit_code=ExitCode.PRODUCER_FATAL)
         )
 
-    # -- parts ----------------------------------------------------------------------------------------------
-
-    def _app(self, stage: Stage) -> faust.App:
-        """One stage: its partitions, its Faust app, its agent."""
-        engine = self.settings.engine
-        group = f"{self.topics.prefix}penstock.{stage}"
-        partitions = Partitions(
-            stage=stage,
-            group=group,
-            clock=self.clock,
-            bounds=lambda: _bounds(self.settings),
-            urgency_of=self.topics.urgency_of,
-            paused=self._paused_topics(self._guidance.orders),
-        )
-        self.partitions[stage] = partitions
-        datadir = self._data_dir / "faust" / self.name / stage
-        datadir.mkdir(parents=True, exist_ok=True)
-        app = stage_app(
-            group=group,
-            options=TransportOptions(
-                partitions=partitions,
-                consumer_options=aiokafka_options(self.settings.kafka, self._bootstrap)
-                | aiokafka_group_options(self.settings.kafka),
-                rescuer=Rescuer(librdkafka_options(self.settings.kafka, self._bootstrap)),
-                batch_records_max=engine.batch_records_max,
-                drain_timeout_ms=engine.drain_timeout_ms,
-            ),
-            datadir=datadir,
-            # The same member after a restart; never the same as a worker of another directory.
-            instance=f"{self.name}.{stage}.{identity_of(self._data_dir)}",
-            commit_interval_ms=engine.commit_interval_ms,
-        )
-        self._register(stage, app, partitions)
-        return app
-
-    def _register(self, stage: Stage, app: faust.App, partitions: Partitions) -> None:
-        dead_letters = DeadLetters(stage, self.topics, self.clock)
-        publisher = TracedPublisher(self._publisher, self.topics.verdicts, self._tracer, self.clock)
-        settling = Settling(publisher, dead_letters, self.tally)
-        match stage:
-            case "triage":
-                triage.register(
-                    app,
-                    triage.Triage(
-                        topics=self.topics,
-                        default_policy=self.settings.policy,
-                        policies=self._guidance.policies,
-                        limits=lambda: self.settings.limits,
-                        orders=lambda: self._guidance.orders,
-                        secret=self.settings.secret.reveal().encode(),
-                        clock=self.clock,
-                        settling=settling,
-                        dead_letters=dead_letters,
-                        tally=self.tally,
-                        tracer=self._tracer,
-                        stop_worker=self.stop,
-                    ),
-                )
-            case "judge":
-                partitions.on_drain.append(self._dispatch.begin_drain)
-                judge.register(
-                    app,
-                    judge.Judge(
-                        topics=self.topics,
-                        policies=self._guidance.policies,
-                        orders=lambda: self._guidance.orders,
-                        dispatch=self._dispatch,
-                        clock=self.clock,
-                        settling=settling,
-                        dead_letters=dead_letters,
-                        tally=self.tally,
-                        tracer=self._tracer,
-                        stop_worker=self.stop,
-                    ),
-                )
-
-    @property
-    def _data_dir(self) -> Path:
-        return Path(self.settings.data_dir)
-
     @property
     def _told_at(self) -> Path:
-        return self._data_dir / "run" / f"{self.name}.json"
+        return Path(self.settings.data_dir) / "run" / f"{self.name}.json"
 
     # -- what comes in beside events ------------------------------------------------------------------------
 
     def _obey(self, orders: Orders) -> None:
         for partitions in self.partitions.values():
-            partitions.pause(self._paused_topics(orders))
-
-    def _paused_topics(self, orders: Orders) -> frozenset[str]:
-        names = (self.topics.content, self.topics.pending)
-        return frozenset(name(priority) for priority in orders.paused for name in names)
+            partitions.pause(self.topics.of_priorities(orders.paused))
 
     def _take_up(self, settings: Settings, _changed: list[str]) -> None:
         """Live settings have changed; components ask for them each time."""
@@ -354,54 +280,3 @@ class Worker:
 
 def _left_s(deadline: float) -> float:
     return max(_STOP_LEAST_S, deadline - asyncio.get_running_loop().time())
-
-
-def _nodes(settings: Settings, clock: SystemClock) -> list[HttpNode]:
-    """The nodes of the settings; without any, the reference node of this data directory."""
-    if settings.nodes:
-        return [HttpNode(node, clock) for node in settings.nodes]
-    address = address_of(Path(settings.data_dir), NODE)
-    if address is None:
-        raise Failure(
-            "No inference node is set, and no reference node runs for the data directory "
-            f"{settings.data_dir}: set `nodes`, or start one with `penstock node`.",
-            exit_code=ExitCode.NODE_UNREACHABLE,
-        )
-    reference = settings.reference_node
-    node = NodeSettings(
-        url=address.url,
-        name="reference",
-        kind="penstock",
-        slots=reference.slots,
-        token=reference.token,
-        # It signs for itself, so its certificate is also the authority to trust.
-        ssl_ca_file=reference.ssl_cert_file,
-    )
-    return [HttpNode(node, clock)]
-
-
-def _bounds(settings: Settings) -> Bounds:
-    engine = settings.engine
-    return Bounds(
-        partition_records_max=engine.unsettled_records_max,
-        total_records_max=engine.unsettled_records_total_max,
-        total_bytes_max=engine.unsettled_bytes_total_max,
-    )
-
-
-def _code_of(reason: BaseException) -> ExitCode:
-    match reason:
-        case Failure():
-            return reason.exit_code
-        case PositionLost():
-            return ExitCode.POSITION_LOST
-        case UnknownVersion():
-            return ExitCode.UNKNOWN_VERSION
-        case _:
-            return ExitCode.UNEXPECTED
-
-
-def _told(reason: BaseException) -> str:
-    """A foreign error's own words may quote content; its name does not."""
-    known = isinstance(reason, Failure | PositionLost | UnknownVersion)
-    return str(reason) if known else type(reason).__name__

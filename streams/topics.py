@@ -5,7 +5,7 @@ The table says what should be; `infra.kafka` creates it and reports where a clus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from schemas.event import PRIORITIES, Priority
@@ -67,6 +67,10 @@ class Topics:
     def control(self) -> str:
         """Orders of operators."""
         return f"{self.prefix}control"
+
+    def of_priorities(self, priorities: Iterable[Priority]) -> frozenset[str]:
+        """All topics on which events of these priorities stand."""
+        return frozenset(name(priority) for priority in priorities for name in (self.content, self.pending))
 
     def priority_of(self, topic: str) -> Priority:
         """The priority of a `content.*` or `pending.*` topic."""

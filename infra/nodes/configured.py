@@ -1,0 +1,36 @@
+"""The nodes that the settings name; without any, the reference node of the data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.errors import ExitCode, Failure
+from infra.nodes.client import HttpNode
+from infra.running import NODE, address_of
+from schemas.settings import NodeSettings, Settings
+from streams.ports import Clock
+
+
+def nodes_of(settings: Settings, clock: Clock) -> list[HttpNode]:
+    """A client for each; a `Failure` where there is nobody to ask."""
+    return [HttpNode(node, clock) for node in settings.nodes or (_reference_node(settings),)]
+
+
+def _reference_node(settings: Settings) -> NodeSettings:
+    address = address_of(Path(settings.data_dir), NODE)
+    if address is None:
+        raise Failure(
+            "No inference node is set, and no reference node runs for the data directory "
+            f"{settings.data_dir}: set `nodes`, or start one with `penstock node`.",
+            exit_code=ExitCode.NODE_UNREACHABLE,
+        )
+    reference = settings.reference_node
+    return NodeSettings(
+        url=address.url,
+        name="reference",
+        kind="penstock",
+        slots=reference.slots,
+        token=reference.token,
+        # It signs for itself, so its certificate is also the authority to trust.
+        ssl_ca_file=reference.ssl_cert_file,
+    )
