@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import confluent_kafka as ck
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
+from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
 from streams.core.pressure import Bounds
 from streams.ports import Record
+from streams.transport import PositionLost
 
 EVENTS = 3_000
 
@@ -182,3 +185,22 @@ async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: 
     written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4, "big")
     await (await producer.send_batch(batch, topic, partition=0))
     await producer.stop()
+
+
+async def test_records_that_were_deleted_before_they_were_read_stop_the_stage_with_their_number(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(10 * PARTITIONS))
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == 10 * PARTITIONS, within_s=30)
+    produce(kafka, f"{topics}patient", range(10 * PARTITIONS, 40 * PARTITIONS))
+    # As retention does, but now: the group stands at 10.
+    deleted = ck.TopicPartition(f"{topics}patient", 1, 25)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_records([deleted])[deleted].result(30)
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.app.crash_reason, within_s=30)
+        assert isinstance(stage.app.crash_reason, PositionLost)
+        assert stage.app.crash_reason.missed == 15
+        assert str(stage.app.crash_reason) == f"{topics}patient/1: 15 records from 10 on are gone"
+    assert committed(kafka, topics)[f"{topics}patient", 1] == 10, "nothing is skipped in silence"
