@@ -39,8 +39,8 @@ else
 	@$(BIN)/python -m pytest -m "not interop" $(ARGS)
 endif
 
-check: lint  ## Lint, types, import order, and the tests that need no broker; under a minute.
-	@$(BIN)/python -m pytest -q tests/unit $(wildcard tests/golden) $(ARGS)
+check: lint  ## Lint, types, import order, and the quick tests without a broker; under a minute.
+	@$(BIN)/python -m pytest -q -m "not slow" tests/unit $(wildcard tests/golden) $(ARGS)
 
 lint: $(VENV)/.test-ready  ## Lint, formatting, types, import order.
 	@$(BIN)/ruff check .

@@ -17,6 +17,8 @@ from infra.bench.report import Finding, summary
 from schemas.settings import LimitSettings
 from schemas.wire import event_decoder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

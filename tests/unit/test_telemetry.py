@@ -23,6 +23,8 @@ from streams import conventions
 from streams.core.traceparent import TraceParent
 from streams.tracing import NullTracer, SpanRecord
 
+pytestmark = pytest.mark.slow
+
 PARENT = TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
 OTHER = TraceParent("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", sampled=True)
 

@@ -6,9 +6,9 @@ Commands of the tests' own are put in the table by the loader's own means: a mod
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from types import ModuleType
 
@@ -46,11 +46,12 @@ def _penstock(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_answers_within_300_ms() -> None:
     def once() -> float:
-        before = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert "dead-letters" in _penstock("--help").stdout
-        return time.perf_counter() - before
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    # The best of five: the machine may be busy with something else, the imports may not.
+    # CPU time, and the best of five: the machine may be busy with something else, the imports may not.
     assert min(once() for _ in range(5)) < 0.3
 
 

@@ -26,6 +26,8 @@ from infra.embedded.jars import cache_directory, ensure, missing
 from infra.embedded.progress import Drawn
 from infra.errors import ExitCode, Failure
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -18,7 +18,9 @@ from deadline import until
 
 from infra.errors import ExitCode
 
-# One second is what it gives to open requests; the rest is for a machine that others use, too.
+pytestmark = pytest.mark.slow
+
+# Half a second is what it gives to open requests; the rest is for a machine that others use, too.
 STOPPED_WITHIN_S = 15
 
 

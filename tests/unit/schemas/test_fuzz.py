@@ -21,6 +21,8 @@ from schemas import wire
 from schemas.errors import WireError
 from schemas.event import EventId, Tenant
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parents[2] / "golden" / "messages"
 # Some of the bombs are larger than this.
 RECORD_BYTES_MAX = 50_000

@@ -25,6 +25,8 @@ from schemas import wire
 from schemas.errors import WireError
 from schemas.export.documents import MESSAGES
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[3] / "schemas" / "json"
 DECODERS = {
     "event": wire.event_decoder(1_000_000),

@@ -22,6 +22,8 @@ from infra.supervise.supervisor import Supervisor
 from schemas.settings import SuperviseSettings
 from streams.clock import SystemClock
 
+pytestmark = pytest.mark.slow
+
 STEADY = "import time; print('hello', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + STEADY
 # A child with a child of its own, whose number it tells.
