@@ -5,6 +5,7 @@ These hold the files at the top of the repository to what CONTRIBUTING says of t
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pkgutil
@@ -15,6 +16,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -27,15 +29,14 @@ PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text()
 PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 PACKAGES = ("schemas", "streams", "agents", "infra", "policies")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-# What is made here and committed nowhere (.gitignore).
-MADE = {".git", ".venv", ".penstock", "__pycache__", "node_modules", "build", "dist"}
-CACHES = {".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 
 
 def _source_files() -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(ROOT):
-        subfolders[:] = [name for name in subfolders if name not in MADE | CACHES]
-        yield from (Path(folder) / name for name in names)
+    """What git tracks: whatever else somebody keeps in the checkout is theirs."""
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=30).stdout
+    # A file that was deleted and not yet committed is listed, too.
+    yield from filter(Path.is_file, (ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name))
 
 
 def _pins(lock: Path) -> dict[str, str]:
@@ -70,6 +71,30 @@ def test_every_dependency_stands_under_its_reason() -> None:
     places = {text: lines.index(f'    "{text}",') for text in wanted}
     assert len(places) > 15
     assert [text for text, at in places.items() if not lines[at - 1].startswith("    # ")] == []
+
+
+def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
+    declared = {re.split(r"[\[~<>=; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]}
+    provided_by = packages_distributions()
+    undeclared = {
+        (str(path.relative_to(ROOT)), name)
+        for path in _source_files()
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in PACKAGES
+        for name in _imported(path) - sys.stdlib_module_names - set(PACKAGES)
+        if not declared & {one.lower().replace("_", "-") for one in provided_by.get(name, ())}
+    }
+    assert undeclared == set()
+
+
+def _imported(path: Path) -> set[str]:
+    """The top-level names of all that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {one.name.partition(".")[0] for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
 
 
 def test_every_lint_exception_has_its_reason() -> None:
