@@ -48,8 +48,12 @@ class Record(Protocol):
     def headers(self) -> Headers: ...
 
 
+BY_KEY = -1
+"""In place of a partition: the one that Java's clients and `core.partitioning` would choose for the key."""
+
+
 class Outgoing(NamedTuple):
-    """A record to be written, its partition named by us."""
+    """A record to be written; its partition is named by us, or left to its key."""
 
     topic: str
     partition: int

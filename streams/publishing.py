@@ -86,7 +86,8 @@ class KafkaPublisher:
     """The real one. Lives on one event loop; start nothing, close it at the end."""
 
     def __init__(self, options: Mapping[str, Any], *, on_fatal: Callable[[str], None]) -> None:
-        self._options = {**options, "error_cb": self._on_error}
+        # For records whose partition is left to their key; librdkafka's own hash agrees with nobody's.
+        self._options = {"partitioner": "murmur2_random", **options, "error_cb": self._on_error}
         self._producer = ck.Producer(self._options)
         self._single: ck.Producer | None = None
         self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)

@@ -1,19 +1,29 @@
-"""Records arrive in the partitions that we name, with headers and without: co-partitioning rests on it."""
+"""Records arrive in the partitions that we name, or leave to their keys: co-partitioning rests on it."""
 
 from __future__ import annotations
 
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.core.partitioning import partition_of
-from streams.ports import Outgoing
+from streams.ports import BY_KEY, Outgoing
 from streams.publishing import KafkaPublisher
 
 PARTITIONS = 5
 RECORDS = 200
 
 
-async def test_every_record_is_where_java_would_have_put_it(kafka, topics_prefix):
+def named(key: bytes) -> int:
+    return partition_of(key, PARTITIONS)
+
+
+def left_to_the_key(_key: bytes) -> int:
+    return BY_KEY
+
+
+@pytest.mark.parametrize("place", [named, left_to_the_key])
+async def test_every_record_is_where_java_would_have_put_it(kafka, topics_prefix, place):
     topic = f"{topics_prefix}named"
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
@@ -22,7 +32,7 @@ async def test_every_record_is_where_java_would_have_put_it(kafka, topics_prefix
 
     await publisher.publish(
         [
-            Outgoing(topic, partition_of(key, PARTITIONS), key, b"v", (("h", b"x"),) if at % 7 == 0 else ())
+            Outgoing(topic, place(key), key, b"v", (("h", b"x"),) if at % 7 == 0 else ())
             for at, key in enumerate(keys)
         ]
     )

@@ -23,10 +23,9 @@ from infra.kafka import (
 from schemas.settings import EngineSettings, KafkaSettings
 from streams.app import SLICE_MS, each_batch, stage_app
 from streams.clock import SystemClock
-from streams.core.partitioning import partition_of
 from streams.core.pressure import Bounds
 from streams.partitions import Batch, Partitions
-from streams.ports import Outgoing, Record
+from streams.ports import BY_KEY, Outgoing, Record
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
@@ -106,7 +105,7 @@ class Stage:
 
     def _out(self, record: Record) -> Outgoing:
         key = record.key or b""
-        at = partition_of(key, PARTITIONS) if self._job.work == "triage" else record.partition
+        at = BY_KEY if self._job.work == "triage" else record.partition
         return Outgoing(self._job.routes[record.topic], at, key, self._work(record.value or b""))
 
 
