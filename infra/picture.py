@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from infra.cli.terminal import safe
 from infra.clients import reach
 from infra.errors import Failure
 from infra.lag import Lag, lags
 from infra.running import NODE, address_of, worker_statuses
+from infra.terminal import safe
 from schemas.settings import Settings
 from streams.observing import StageStatus, WorkerStatus
 

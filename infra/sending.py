@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import BinaryIO, TextIO
 
 from infra.awaiting import Answers, Awaited, Place
-from infra.cli.showing import dead_letter_line, verdict_line
-from infra.cli.terminal import safe
 from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
 from infra.outgoing import Draft, drafts
 from infra.settings import load
+from infra.showing import dead_letter_line, verdict_line
+from infra.terminal import safe
 from schemas.dead_letter import DeadLetter
 from schemas.settings import Settings
 from schemas.verdict import Verdict

@@ -58,8 +58,8 @@ def shown_as(letter: DeadLetter, *, as_json: bool, with_content: bool) -> str:
     """One dead letter, as it was asked for; without leave, no byte that a producer wrote."""
     from msgspec.structs import replace
 
-    from infra.cli.showing import dead_letter_line
-    from infra.cli.terminal import safe
+    from infra.showing import dead_letter_line
+    from infra.terminal import safe
     from schemas.wire import encode
 
     if as_json:

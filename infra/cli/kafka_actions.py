@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from infra.cli.terminal import safe
 from infra.embedded import EmbeddedKafka
 from infra.embedded.artifacts import read_lock
 from infra.embedded.foreground import run_in_foreground
@@ -23,6 +22,7 @@ from infra.embedded.properties import Place
 from infra.embedded.readiness import Probe
 from infra.errors import ExitCode, Failure
 from infra.kafka import bootstrap_of
+from infra.terminal import safe
 from schemas.settings import Settings
 
 # By the names of the scripts that call them in Kafka's distribution.

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from infra.cli.terminal import safe
 from infra.errors import ExitCode, Failure
 from infra.policies import bad_policy, default_policy_path, read
+from infra.terminal import safe
 from schemas.policy import ActivePolicy, Policy
 from streams.core.policies import PolicyBook
 from streams.core.rules import BadPolicy, CompiledPolicy

@@ -34,10 +34,10 @@ def add_following(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show verdicts as they come."""
-    from infra.cli.showing import verdict_line
     from infra.clients import reach
     from infra.following import follow
     from infra.settings import load
+    from infra.showing import verdict_line
     from schemas.effective import EffectiveVerdicts
     from schemas.errors import UnknownVersion, WireError
     from schemas.wire import decode_verdict, encode

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from infra.cli.terminal import safe
 from infra.errors import ExitCode
+from infra.terminal import safe
 
 Level = Literal["ok", "warn", "fail"]
 

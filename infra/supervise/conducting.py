@@ -16,8 +16,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from infra.cli.showing import verdict_line
-from infra.cli.terminal import safe
 from infra.clients import Cluster, reach
 from infra.embedded.ports import free_port
 from infra.errors import ExitCode
@@ -26,6 +24,7 @@ from infra.load.tally import RunTally
 from infra.load.traffic import Traffic
 from infra.load.watching import Watch
 from infra.running import NODE, address_of, worker_statuses
+from infra.showing import verdict_line
 from infra.supervise import brokers, tree
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.lock import data_dir_lock
@@ -33,6 +32,7 @@ from infra.supervise.screen import Screen
 from infra.supervise.standing import Standing
 from infra.supervise.supervisor import Supervisor
 from infra.supervise.waiting import beside
+from infra.terminal import safe
 from schemas.settings import Settings
 from schemas.verdict import Verdict
 from streams.ports import Clock

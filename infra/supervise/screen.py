@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from typing import TextIO
 
-from infra.cli.terminal import fit
+from infra.terminal import fit
 from streams.ports import Clock
 
 # Where it cannot be rewritten: often enough to see that it lives, seldom enough for a log.

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.cli.terminal import safe
 from infra.errors import ExitCode, Failure
 from infra.supervise.child import Child, Spec
 from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, restart_or_give_up
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.logs import RotatingLog
 from infra.supervise.reaping import Reaper
+from infra.terminal import safe
 from schemas.settings import SuperviseSettings
 from streams.ports import Clock
 

@@ -174,6 +174,14 @@ def test_make_alone_explains_every_target() -> None:
 
 # -- who may import whom --
 
+
+def test_the_command_line_is_imported_by_nobody() -> None:
+    others = [path for path in (ROOT / "infra").rglob("*.py") if (ROOT / "infra" / "cli") not in path.parents]
+    assert len(others) > 50
+    importing = r"^\s*(from|import) infra\.cli\b|^\s*from infra import .*\bcli\b"
+    assert [path for path in others if re.search(importing, path.read_text(), re.MULTILINE)] == []
+
+
 SKELETON = {
     "schemas/__init__.py": "",
     "schemas/event.py": "",

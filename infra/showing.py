@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.cli.terminal import safe
+from infra.terminal import safe
 from schemas.dead_letter import DeadLetter
 from schemas.verdict import Verdict
 

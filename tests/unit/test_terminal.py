@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cli.terminal import fit, safe
+from infra.terminal import fit, safe
 
 ANY_TEXT = st.text(st.characters())  # Surrogates, too.
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from samples import LETTER, VERDICT
 
 from infra.cli import dead_letters, verdicts
-from infra.cli.showing import dead_letter_line, verdict_line
+from infra.showing import dead_letter_line, verdict_line
 from schemas.dead_letter import DeadLetter, Header
 from schemas.verdict import ScoredLabel, Verdict
 
