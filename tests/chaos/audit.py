@@ -1,0 +1,119 @@
+"""What the copies and the commits say, once a trial is over: lost, repeated, and whether a cut explains it.
+
+Pure: judges what others have read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chaos.numbers import Copy, Place, ends_of, place_of
+
+# The broker's clock counts whole milliseconds.
+_CLOCK_MS = 1.0
+
+
+class Sample(NamedTuple):
+    """What the brokers said that the group had committed."""
+
+    taken_at_ms: float
+    """Just after the answer came, by this machine's clock."""
+    committed: Mapping[Place, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The sentence over one trial."""
+
+    events: int
+    lost: Sequence[int]
+    """Numbers without a copy."""
+    misplaced: Sequence[Copy]
+    """Copies that do not tell the truth about their original."""
+    repeated: int
+    """Copies beyond the first."""
+    unexplained: Sequence[str]
+    """Numbers with more than one copy by runs that nobody cut off, and who made them when."""
+    went_back: Sequence[str]
+    """Commits below an earlier one."""
+    ran_ahead: Sequence[str]
+    """Commits beyond what was in the output when they were seen."""
+    samples: int
+
+
+def audit(events: int, copies: Sequence[Copy], samples: Sequence[Sample], cut_off: Collection[str]) -> Audit:
+    """Judge a trial of so many events; `cut_off` names the runs that were killed or frozen."""
+    by_number: dict[int, list[Copy]] = defaultdict(list)
+    for copy in copies:
+        by_number[copy.number].append(copy)
+    return Audit(
+        events=events,
+        lost=[number for number in range(events) if number not in by_number],
+        misplaced=_misplaced(events, copies),
+        repeated=len(copies) - len(by_number),
+        unexplained=[
+            _told(number, by_number[number])
+            for number in sorted(by_number)
+            if sum(copy.maker not in cut_off for copy in by_number[number]) > 1
+        ],
+        went_back=list(_went_back(samples)),
+        ran_ahead=list(_ran_ahead(events, copies, samples)),
+        samples=len(samples),
+    )
+
+
+def _told(number: int, copies: Sequence[Copy]) -> str:
+    made = ", ".join(f"{copy.maker} at {copy.written_at_ms}" for copy in copies)
+    return f"{number} ({copies[0].place.topic}/{copies[0].place.partition} {copies[0].offset}): {made}"
+
+
+def _misplaced(events: int, copies: Iterable[Copy]) -> list[Copy]:
+    """The offset of a number is its rank among the numbers of its place, as its producer is idempotent."""
+    offsets: dict[int, int] = {}
+    counts: dict[Place, int] = defaultdict(int)
+    for number in range(events):
+        place = place_of(number)
+        offsets[number] = counts[place]
+        counts[place] += 1
+    return [
+        copy
+        for copy in copies
+        if copy.place != place_of(copy.number) or copy.offset != offsets.get(copy.number)
+    ]
+
+
+def _went_back(samples: Iterable[Sample]) -> Iterable[str]:
+    highest: dict[Place, int] = {}
+    for sample in samples:
+        for place, offset in sample.committed.items():
+            if offset < highest.get(place, 0):
+                yield f"{place}: {offset} after {highest[place]}"
+            highest[place] = max(offset, highest.get(place, 0))
+
+
+def _ran_ahead(events: int, copies: Iterable[Copy], samples: Iterable[Sample]) -> Iterable[str]:
+    settled_at_ms = _settled_at_ms(events, copies)
+    for sample in samples:
+        for place, offset in sample.committed.items():
+            at_ms = settled_at_ms[place][offset] if offset < len(settled_at_ms[place]) else float("inf")
+            if at_ms > sample.taken_at_ms + _CLOCK_MS:
+                yield f"{place}: {offset} committed {at_ms - sample.taken_at_ms:.0f} ms too early"
+
+
+def _settled_at_ms(events: int, copies: Iterable[Copy]) -> dict[Place, list[float]]:
+    """For each offset of a place: when the last of the first copies of everything below it was written."""
+    first_at_ms = {place: [float("inf")] * end for place, end in ends_of(events).items()}
+    for copy in copies:
+        known = first_at_ms[copy.place]
+        known[copy.offset] = min(known[copy.offset], copy.written_at_ms)
+    settled: dict[Place, list[float]] = {}
+    for place, moments in first_at_ms.items():
+        latest, row = 0.0, [0.0]
+        for at_ms in moments:
+            latest = max(latest, at_ms)
+            row.append(latest)
+        settled[place] = row
+    return settled

@@ -1,0 +1,194 @@
+"""One run of a scenario: events flow in, workers work, the test cuts, and the audit says what became of it.
+
+Both kinds of work are tried side by side, each with its own topics, group and workers, and cut alike.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from confluent_kafka.admin import AdminClient
+from deadline import until
+
+from chaos.audit import Audit, audit
+from chaos.commits import Commits
+from chaos.crew import Crew, Member
+from chaos.numbers import Feeder, make_topics, read_copies
+from chaos.worker import Options, Work
+
+WORKS: tuple[Work, ...] = ("triage", "slow")
+NAMES = ("a", "b", "c")
+_MEMBERS_WITHIN_S = 60.0
+
+Repeats = Literal["none", "of cut-off runs", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a trial is."""
+
+    events: int
+    """Of each kind of work, at least: they come in as long as there are cuts."""
+    rate_per_s: float
+    cuts_min: int
+    settle_within_s: float
+    """What is given to the last events, once the cuts are over."""
+
+
+# Some seconds of events, and more as long as the cuts take.
+SHORT = Size(events=2_500, rate_per_s=300, cuts_min=1, settle_within_s=60)
+# Half a minute of them, at a rate that two cores share between two kinds of work and a broker.
+FULL = Size(events=50_000, rate_per_s=1_500, cuts_min=5, settle_within_s=180)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where and how a trial is run."""
+
+    bootstrap: str
+    prefix: str
+    directory: Path
+    static: Collection[Work]
+    """The kinds of work whose workers are static members; the others are dynamic ones."""
+    replicas: int
+    session_timeout_ms: int = 15_000
+    delivery_timeout_ms: int = 120_000
+
+
+class Trial:
+    """One kind of work under test."""
+
+    def __init__(self, setting: Setting, size: Size, work: Work) -> None:
+        self.work = work
+        self.size = size
+        self.prefix = f"{setting.prefix}{work}."
+        self.bootstrap = setting.bootstrap
+        self.feeder = Feeder(setting.bootstrap, self.prefix, size.rate_per_s)
+        self.commits = Commits(setting.bootstrap, self.prefix)
+        options = Options(
+            bootstrap=setting.bootstrap,
+            prefix=self.prefix,
+            name="",
+            maker="",
+            directory=str(setting.directory / work),
+            work=work,
+            is_static=work in setting.static,
+            session_timeout_ms=setting.session_timeout_ms,
+            delivery_timeout_ms=setting.delivery_timeout_ms,
+        )
+        self.crew = Crew([Member(options._replace(name=name)) for name in NAMES])
+        make_topics(setting.bootstrap, self.prefix, setting.replicas)
+
+    def await_members(self, count: int) -> None:
+        """Wait until the group is at rest with so many members."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        group = f"{self.prefix}group"
+
+        def members() -> int:
+            self.crew.check()
+            found = admin.describe_consumer_groups([group])[group].result(30)
+            return len(found.members) if found.state.name == "STABLE" else 0
+
+        until(lambda: members() == count, within_s=_MEMBERS_WITHIN_S, what=f"{count} members", every_s=0.1)
+
+    def settle(self) -> Audit:
+        """Wait until all events are committed, stop all workers, and judge."""
+        events = self.feeder.finish()
+
+        def is_settled() -> bool:
+            self.crew.check()
+            return self.commits.settled >= events
+
+        until(
+            is_settled,
+            within_s=self.size.settle_within_s,
+            what=f"all is settled\n{self._told()}",
+            every_s=0.1,
+        )
+        self.crew.stop()
+        copies = read_copies(self.bootstrap, self.prefix)
+        return audit(events, copies, self.commits.samples, self.crew.cut_off)
+
+    def _told(self) -> str:
+        return "\n".join(f"{member!r}:\n{member.said[-4_000:]}" for member in self.crew.up)
+
+
+class Trials:
+    """Both kinds of work, in the middle of a scenario."""
+
+    def __init__(self, name: str, setting: Setting, size: Size, report: Callable[[str], None]) -> None:
+        self._name = name
+        self._setting = setting
+        self._size = size
+        self._report = report
+        self._began_s = time.monotonic()
+        self._cleanup = ExitStack()
+        self.chance = random.Random(name)
+        self.cut_count = 0
+        self.trials: list[Trial] = []
+
+    def __enter__(self) -> Self:
+        with self._cleanup:
+            self.trials = [Trial(self._setting, self._size, work) for work in WORKS]
+            for trial in self.trials:
+                self._cleanup.enter_context(trial.crew)
+                self._cleanup.enter_context(trial.commits)
+                for member in trial.crew.regulars:
+                    member.start()
+                self._cleanup.enter_context(trial.feeder)
+            for member in self.members:
+                member.await_working()
+            self._cleanup = self._cleanup.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cleanup.close()
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.trials)
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All workers that are up."""
+        return [member for trial in self.trials for member in trial.crew.up]
+
+    def cuts(self, least_s: float, most_s: float) -> Iterator[int]:
+        """The moments at which to cut: they are the dice's, as long as events come in."""
+        while self.cut_count < self._size.cuts_min or self._produced < self._size.events:
+            time.sleep(self.chance.uniform(least_s, most_s))
+            self.cut_count += 1
+            yield self.cut_count
+
+    @property
+    def _produced(self) -> int:
+        return min(trial.feeder.produced for trial in self.trials)
+
+    def finish(self, repeats: Repeats, repeats_max: int = 0) -> None:
+        """Wait for the end of both, tell how it went, and insist on what was promised."""
+        audits = {trial.work: trial.settle() for trial in self.trials}
+        seconds = time.monotonic() - self._began_s
+        for work, found in audits.items():
+            self._report(
+                f"{self._name}, {work}: {found.events} events, {self.cut_count} cuts, "
+                f"{len(found.lost)} lost, {found.repeated} repeated, {found.samples} looks at the commits, "
+                f"{seconds:.0f} s"
+            )
+        for work, found in audits.items():
+            assert not found.lost, (work, found.lost[:10])
+            assert not found.misplaced, (work, found.misplaced[:10])
+            assert not found.went_back, (work, found.went_back[:10])
+            assert not found.ran_ahead, (work, found.ran_ahead[:10])
+            assert found.samples > 10, "the commits were looked at"
+            match repeats:
+                case "none":
+                    assert not found.repeated, (work, found.unexplained[:10])
+                case "of cut-off runs":
+                    assert not found.unexplained, (work, found.unexplained[:10])
+                case "any":
+                    assert found.repeated <= repeats_max, work

@@ -1,0 +1,65 @@
+"""The only broker is restarted, killed, frozen in pulses, away for long, or refuses writes: nothing is lost.
+
+Each test runs triage-like and slow work at once; see `chaos.trial` for what is checked of every run.
+"""
+
+from __future__ import annotations
+
+import time
+
+from chaos.outages import OFFSETS, refusing_writes, restart
+
+from infra.embedded import EmbeddedKafka
+
+# Shortened, so that an outage can outlast it: what is given up by the producer is tried again by the engine.
+DELIVERY_TIMEOUT_MS = 2_000
+
+
+def test_broker_restart(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker) as both:
+        for _ in both.cuts(0.5, 1.5):
+            restart(broker, 0)
+        both.finish(repeats="none")
+
+
+def test_broker_kill_9(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker) as both:
+        for _ in both.cuts(0.5, 1.5):
+            broker.kill()
+            broker.start()
+        both.finish(repeats="none")
+
+
+def test_broker_stalls_in_pulses(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker) as both:
+        for _ in both.cuts(0.2, 0.8):
+            broker.brokers[0].pause()
+            time.sleep(both.chance.uniform(0.3, 2.0))
+            broker.brokers[0].resume()
+        both.finish(repeats="none")
+
+
+def test_broker_away_for_longer_than_the_delivery_timeout(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker, delivery_timeout_ms=DELIVERY_TIMEOUT_MS) as both:
+        for _ in both.cuts(0.5, 1.5):
+            broker.kill()
+            time.sleep(1.5 * DELIVERY_TIMEOUT_MS / 1_000)
+            broker.start()
+        both.finish(repeats="none")
+
+
+def test_commit_failures(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker) as both:
+        for _ in both.cuts(0.5, 1.5):
+            with refusing_writes(broker.bootstrap, OFFSETS):
+                time.sleep(both.chance.uniform(0.5, 2.0))
+        both.finish(repeats="none")
+
+
+def test_producer_timeouts(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker, delivery_timeout_ms=DELIVERY_TIMEOUT_MS) as both:
+        outputs = [f"{trial.prefix}out" for trial in both]
+        for _ in both.cuts(0.5, 1.5):
+            with refusing_writes(broker.bootstrap, *outputs):
+                time.sleep(1.5 * DELIVERY_TIMEOUT_MS / 1_000)
+        both.finish(repeats="none")
