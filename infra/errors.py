@@ -6,7 +6,11 @@ at their border, and `infra.cli.main` prints the sentence and returns the code. 
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+
+READER_IS_GONE = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF})
+"""What writing to an output fails with whose reader is gone: a pipe (EPIPE), a terminal (EIO, ENXIO)."""
 
 
 class ExitCode(IntEnum):

@@ -31,14 +31,15 @@ def environment() -> dict[str, str]:
 class UpProcess:
     """One run of `up`; at the end of the block it is stopped, and nothing of it is left."""
 
-    def __init__(self, data_dir: Path, *words: str) -> None:
+    def __init__(self, data_dir: Path, *words: str, stdout: int | None = None) -> None:
+        """Start it; what it says goes to a file, or to a descriptor of the test's own."""
         self.data_dir = data_dir
         self._output = data_dir.with_suffix(f".{id(self)}.out")
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "infra.cli", f"--data-dir={data_dir}", "up", *words],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
                 cwd=data_dir.parent,
                 env=environment(),

@@ -12,9 +12,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
-from infra.errors import ExitCode, Failure
+from infra.errors import READER_IS_GONE, ExitCode, Failure
 
 # The name on the command line: (the module, its line in the help).
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -40,22 +41,33 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the return value is the process's exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    status = _status_of(words)
     try:
-        status = _run(words)
         # Here rather than at exit, so that a reader that has gone is met where it is handled.
         sys.stdout.flush()
+    except OSError as error:
+        _discard_output()
+        if error.errno not in READER_IS_GONE:
+            return _complain(f"The output cannot be written ({error.strerror}).", ExitCode.UNEXPECTED)
+        return ExitCode.READER_GONE if status == ExitCode.OK else status
+    return status
+
+
+def _status_of(words: list[str]) -> int:
+    try:
+        return _run(words)
     except Failure as failure:
         return _complain(failure.sentence, failure.exit_code)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        return _reader_gone()
+        _discard_output()
+        return ExitCode.READER_GONE
     except Exception as error:
         # The last border: whatever it is, a user is told one sentence, unless it is asked for in full.
         if "--debug" in words:
             raise
         return _complain(_confession(error), ExitCode.UNEXPECTED)
-    return status
 
 
 def _run(words: list[str]) -> int:
@@ -155,11 +167,12 @@ def _complain(sentence: str, status: ExitCode) -> ExitCode:
     # A sentence may name a path or quote an argument: it must not be able to steer the terminal. A line break
     # cannot, and the settings' mistakes are told one to a line.
     safe = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in sentence)
-    print(f"penstock: {safe}", file=sys.stderr)
+    # Where nobody reads it (the terminal is closed), the code still says it.
+    with suppress(OSError):
+        print(f"penstock: {safe}", file=sys.stderr)
     return status
 
 
-def _reader_gone() -> ExitCode:
+def _discard_output() -> None:
     # Python flushes stdout once more at exit and would complain; from now on it goes nowhere.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.READER_GONE

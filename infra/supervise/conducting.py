@@ -108,6 +108,7 @@ class Up:
                 if giving_up.done():
                     raise giving_up.result()
                 self._look()
+                self._heed_the_reader()
         finally:
             giving_up.cancel()
             asking.cancel()
@@ -188,6 +189,7 @@ class Up:
 
     def _say_step(self, name: str, what: str) -> None:
         self._screen.say(f"  {name:<8} {what}")
+        self._heed_the_reader()
 
     # -- running -------------------------------------------------------------------------------------------
 
@@ -245,13 +247,21 @@ class Up:
 
     async def _stop(self) -> None:
         """Stop everything: what sends first, Kafka last."""
-        self._screen.close()
-        if self._watch is not None:
-            elapsed_s = self._clock.now_ms() / 1_000 - self._began_s
-            self._screen.say(self._tally.summary(elapsed_s=elapsed_s))
-        own = [one.stop for one in (self._producer, self._watch) if one is not None]
-        await asyncio.gather(*(beside(stop) for stop in own))
-        await self._supervisor.stop(at_once=self._hurry)
+        try:
+            self._screen.close()
+            if self._watch is not None:
+                elapsed_s = self._clock.now_ms() / 1_000 - self._began_s
+                self._screen.say(self._tally.summary(elapsed_s=elapsed_s))
+            own = [one.stop for one in (self._producer, self._watch) if one is not None]
+            await asyncio.gather(*(beside(stop) for stop in own))
+        finally:
+            # Whatever goes wrong before: no child is left.
+            await self._supervisor.stop(at_once=self._hurry)
+
+    def _heed_the_reader(self) -> None:
+        """Stop when nobody reads any longer what is shown: nobody could stop it by Ctrl-C either."""
+        if self._screen.is_reader_gone:
+            self._ask_to_stop(ExitCode.READER_GONE)
 
     def _listen_to_signals(self) -> None:
         codes = {
@@ -263,12 +273,19 @@ class Up:
         for number, code in codes.items():
             # `nohup` has the hang-up ignored, and so it stays.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                asyncio.get_running_loop().add_signal_handler(number, self._ask_to_stop, code)
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number, code)
+
+    def _on_signal(self, number: signal.Signals, code: ExitCode) -> None:
+        """The first one stops; a second kills at once, unless it is the hang-up, which often comes twice."""
+        if not self._stop_asked.done():
+            self._ask_to_stop(code)
+            self._screen.say(
+                "Stopping; Ctrl-C once more kills at once." if number == signal.SIGINT else "Stopping."
+            )
+        elif number != signal.SIGHUP and not self._hurry.is_set():
+            self._hurry.set()
+            self._screen.say("Killing what still runs.")
 
     def _ask_to_stop(self, code: ExitCode) -> None:
-        if self._stop_asked.done():
-            self._screen.say("Killing what still runs.")
-            self._hurry.set()
-        else:
-            self._screen.say("Stopping; once more kills at once.")
+        if not self._stop_asked.done():
             self._stop_asked.set_result(code)

@@ -30,6 +30,14 @@ def started_at(pid: int) -> str:
     return listed.stdout.strip()
 
 
+def command_of(pid: int) -> str:
+    """The command line of a process, for telling one of ours from a stranger; empty where there is none."""
+    listed = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()
+
+
 def is_running(pid: int, started: str) -> bool:
     """Whether the process that began then is still there."""
     return bool(started) and started_at(pid) == started

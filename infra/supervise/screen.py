@@ -1,6 +1,8 @@
 """What `up` shows: lines that stay, and on a terminal a status line below them that is written anew in place.
 
 Elsewhere (a file, a pipe) the status is an ordinary line every few seconds. Text is made safe by its callers.
+Whoever read it may go (the terminal is closed, `head` has had enough) or the disk may be full: showing never
+fails, so that nothing else fails for it.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import shutil
 from typing import TextIO
 
+from infra.errors import READER_IS_GONE
 from infra.terminal import fit
 from streams.ports import Clock
 
@@ -30,13 +33,12 @@ class Screen:
         self._second = -1
         self._lines = 0
         self._left_out = 0
+        self.is_reader_gone = False
+        """Whether nobody can read any longer: then there is nothing more to be shown."""
 
     def say(self, text: str) -> None:
         """Print what stays."""
-        self._clear()
-        self._out.write(f"{text}\n")
-        self._draw()
-        self._out.flush()
+        self._show(f"{text}\n")
 
     def stream(self, text: str) -> None:
         """Print one of many lines; on a terminal no more of them than can be read."""
@@ -62,32 +64,38 @@ class Screen:
         """Show how it stands."""
         self._shown_at_ms = self._clock.now_ms()
         if self._is_terminal:
-            self._clear()
-            self._status = text
-            self._draw()
-            self._out.flush()
+            self.hint(text)
         else:
             self.say(text)
 
     def hint(self, text: str) -> None:
         """Say what is going on for the moment, where that can be taken back."""
         if self._is_terminal:
-            self._clear()
-            self._status = text
-            self._draw()
-            self._out.flush()
+            self._show(status=text)
 
     def close(self) -> None:
         """Leave the last line as it is not wanted any longer."""
-        self._clear()
-        self._status = ""
-        self._out.flush()
+        self._show(status="")
 
-    def _clear(self) -> None:
-        if self._status:
-            self._out.write("\r\x1b[2K")
+    def _show(self, lines: str = "", *, status: str | None = None) -> None:
+        """Write lines above the status line, which is written anew below them."""
+        clear = "\r\x1b[2K" if self._status else ""
+        if status is not None:
+            self._status = status
+        self._write(f"{clear}{lines}{self._fitted(self._status)}")
 
-    def _draw(self) -> None:
-        if self._status:
-            columns = shutil.get_terminal_size().columns
-            self._out.write(fit(self._status, columns - 1))
+    def _write(self, text: str) -> None:
+        if self.is_reader_gone:
+            return
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except ValueError:
+            # Closed on our own side.
+            self.is_reader_gone = True
+        except OSError as error:
+            # A full disk may have room again; a reader does not come back.
+            self.is_reader_gone = error.errno in READER_IS_GONE
+
+    def _fitted(self, text: str) -> str:
+        return fit(text, shutil.get_terminal_size().columns - 1) if text else ""

@@ -147,12 +147,14 @@ class Supervisor:
         self._list(child, is_there=True)
         probing = asyncio.create_task(self._await_ready(child, ready))
         try:
-            return await ended
+            status = await ended
         finally:
             probing.cancel()
-            if not ended.done():
-                child.kill()
-            self._list(child, is_there=False)
+            # Does nothing to a child that has ended by itself. One that is still there, because somebody
+            # gives up waiting for it, stays listed: it is the reaper's until it is surely gone.
+            child.kill()
+        self._list(child, is_there=False)
+        return status
 
     async def _await_ready(self, child: Child, ready: asyncio.Future[None]) -> None:
         deadline = self._now_s() + child.spec.ready_within_s

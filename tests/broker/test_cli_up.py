@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,33 @@ def test_sigterm_during_the_start_stops_what_was_started(data_dir: Path) -> None
         assert up.wait(within_s=15) == ExitCode.OK
         assert up.left() == []
     assert "Ready." not in up.said
+
+
+@pytest.mark.parametrize("opened", [os.openpty, os.pipe], ids=["a closed terminal", "a closed pipe"])
+def test_nothing_is_left_when_nobody_reads_any_longer(
+    data_dir: Path, opened: Callable[[], tuple[int, int]]
+) -> None:
+    """What an editor's terminal and `up | head` do; SIGHUP does not come, or is ignored."""
+    reading, writing = opened()
+    with UpProcess(data_dir, "--demo", stdout=writing) as up:
+        os.close(writing)
+        with os.fdopen(reading, "rb", buffering=0) as reader:
+            said = b""
+            while b"Ready." not in said:
+                said += reader.read(10_000)
+        assert sorted(up.children()) == ["kafka", "node", "worker-1"]
+        assert up.wait(within_s=20) == ExitCode.READER_GONE
+        assert up.left() == []
+
+
+def test_a_reader_that_goes_during_the_start_stops_it(data_dir: Path) -> None:
+    reading, writing = os.pipe()
+    with UpProcess(data_dir, stdout=writing) as up:
+        os.close(writing)
+        until(lambda: "kafka" in up.children(), within_s=60)
+        os.close(reading)
+        assert up.wait(within_s=60) == ExitCode.READER_GONE
+        assert up.left() == []
 
 
 def test_a_second_up_on_the_same_directory_is_refused_and_on_another_it_is_not(data_dir: Path) -> None:
