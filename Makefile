@@ -73,8 +73,11 @@ lock: $(VENV)/.lock-ready  ## Resolve pyproject.toml into requirements/*.txt (AR
 	$(UV_COMPILE) --group lock -o $(REQUIREMENTS)/lock.txt $(ARGS)
 	@! grep -n "://" $(REQUIREMENTS)/*.txt || { echo "A lock file names an address; see above." >&2; exit 1; }
 
-reset:  ## Delete all local state: stop this checkout's embedded Kafka; delete .penstock and caches.
+reset:  ## Delete all local state: stop what runs in .penstock, its Kafka too; delete it and caches.
 	@for data_dir in .penstock .penstock/test; do \
+		if [ -d $$data_dir/run ] && [ -x $(BIN)/penstock ]; then \
+			$(BIN)/python -P -m infra.supervise.ending $$data_dir || exit 1; \
+		fi; \
 		if [ -e $$data_dir/kafka/instance.json ] && [ -x $(BIN)/penstock ]; then \
 			echo "Stopping the embedded Kafka of $$data_dir"; \
 			$(BIN)/penstock --data-dir $$data_dir kafka stop || exit 1; \
