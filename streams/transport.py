@@ -215,7 +215,10 @@ class BatchConsumer(driver.Consumer):
     _thread: BatchConsumerThread
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        # A loop like the app's: by default the thread would get asyncio's own, which is slower than uvloop.
+        thread = BatchConsumerThread(self, loop=self.loop, thread_loop=type(self.loop)(), beacon=self.beacon)
+        thread._close_thread_loop_on_stop = True
+        return thread
 
     # -- delivery -------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
+from mode.threads import ServiceThread
 
 import streams.transport
 
@@ -40,6 +41,7 @@ SEAMS = {
 # What is only there once an object is made; its class's source must name it.
 ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
+    "_close_thread_loop_on_stop": ServiceThread,
     "_committed_offset": driver.Consumer.__mro__[2],
     "_thread": driver.Consumer.__mro__[1],
     "_fetcher": aiokafka.AIOKafkaConsumer,
