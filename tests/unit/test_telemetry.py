@@ -90,8 +90,8 @@ async def test_a_span_arrives_at_the_collector_as_it_was_told(collector):
             kind="consumer",
             attributes={
                 conventions.STAGE: "triage",
-                conventions.CONFIDENCE: 0.25,
-                conventions.ATTEMPTS: 2,
+                "penstock.confidence": 0.25,
+                "penstock.attempts": 2,
             },
             links=(OTHER,),
             error="node_timed_out",
@@ -112,8 +112,8 @@ async def test_a_span_arrives_at_the_collector_as_it_was_told(collector):
         (OTHER.trace_id, OTHER.span_id)
     ]
     assert {a.key: a.value for a in sent.attributes}[conventions.STAGE].string_value == "triage"
-    assert {a.key: a.value for a in sent.attributes}[conventions.CONFIDENCE].double_value == 0.25
-    assert {a.key: a.value for a in sent.attributes}[conventions.ATTEMPTS].int_value == 2
+    assert {a.key: a.value for a in sent.attributes}["penstock.confidence"].double_value == 0.25
+    assert {a.key: a.value for a in sent.attributes}["penstock.attempts"].int_value == 2
     assert {a.key: a.value for a in sent.attributes}[conventions.ERROR_TYPE].string_value == "node_timed_out"
     assert sent.status.code == sent.status.STATUS_CODE_ERROR
     assert sent.status.message == "node_timed_out"
