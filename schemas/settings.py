@@ -1,6 +1,6 @@
 """Every setting of Penstock, declared once: name, bounds, default, description, and when it takes effect.
 
-The reader (`infra/settings.py`) fills this tree from defaults, a TOML file, the environment and flags; the
+The reader (`infra/settings`) fills this tree from defaults, a TOML file, the environment and flags; the
 reference page, the JSON Schema and `penstock config show` are made from it. Components receive their own
 branch, never the tree. Nothing here reads a file or the environment.
 """

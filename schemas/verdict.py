@@ -23,6 +23,7 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 # What we count ourselves fits in 32 bits; a bound keeps what we read writable.
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
+# What a revision means to everyone who reads verdicts; we write no provisional ones yet.
 REV_PROVISIONAL = 1
 REV_FINAL = 2
 
