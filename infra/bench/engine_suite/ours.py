@@ -59,7 +59,8 @@ class Stage:
                 partitions=self.partitions,
                 consumer_options=aiokafka_options(_KAFKA, job.bootstrap) | aiokafka_group_options(_KAFKA),
                 rescuer=Rescuer(librdkafka_options(_KAFKA, job.bootstrap)),
-                batch_records_max=_ENGINE.batch_records_max,
+                # A fetch that was begun below the bound goes beyond it by one batch.
+                batch_records_max=job.in_flight // (2 * PARTITIONS) or _ENGINE.batch_records_max,
                 drain_timeout_ms=_ENGINE.drain_timeout_ms,
             ),
             datadir=Path(job.directory),

@@ -158,6 +158,8 @@ def _ends(source: str, messages: Sequence[ck.Message]) -> dict[Place, int]:
 
 def _commit(consumers: dict[str, ck.Consumer], marks: dict[Place, int]) -> None:
     for source, consumer in consumers.items():
-        offsets = [ck.TopicPartition(topic, at, mark) for (topic, at), mark in marks.items() if topic == source]
+        offsets = [
+            ck.TopicPartition(topic, at, mark) for (topic, at), mark in marks.items() if topic == source
+        ]
         if offsets:
             consumer.commit(offsets=offsets, asynchronous=False)
