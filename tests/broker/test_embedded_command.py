@@ -18,9 +18,13 @@ from infra.supervise.processes import started_at
 from schemas.settings import EmbeddedSettings
 
 
-def penstock(data_dir: Path, *words: str, entered: str = "") -> subprocess.CompletedProcess[str]:
+def penstock(
+    data_dir: Path, *words: str, entered: str = "", within_s: float = 90
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "infra.cli", "--data-dir", str(data_dir), "kafka", *words]
-    return subprocess.run(command, input=entered, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(
+        command, input=entered, capture_output=True, text=True, timeout=within_s, check=False
+    )
 
 
 @pytest.fixture
@@ -76,6 +80,24 @@ def test_a_broker_in_the_background_and_kafka_s_own_console_tools(data_dir: Path
     assert "stopped" in penstock(data_dir, "stop").stdout
     assert started_at(status["pids"][0]) == "", "its process is gone"
     assert penstock(data_dir, "status").returncode == ExitCode.KAFKA_UNREACHABLE
+
+
+def test_from_an_empty_cache_its_jars_are_fetched_and_it_starts_from_nothing_else(data_dir: Path) -> None:
+    cache = data_dir / "cache"
+    kept = ("--set", f"embedded.cache_dir={cache}")
+    # All comes from the repository, over whatever network there is.
+    fetched = penstock(data_dir, "fetch", *kept, within_s=600)
+    assert fetched.returncode == ExitCode.OK, fetched.stderr
+    jars = {path: path.stat().st_mtime_ns for path in cache.rglob("*.jar")}
+    assert len(jars) > 20
+
+    # Whoever would still fetch something now finds nobody.
+    started = penstock(data_dir, "start", *kept, "--set", "embedded.mirror=http://127.0.0.1:1/m2")
+    assert started.returncode == ExitCode.OK, started.stderr
+    assert "is ready at" in started.stdout
+    command = Path(f"/proc/{json.loads(penstock(data_dir, 'status', '--json').stdout)['pids'][0]}/cmdline")
+    assert str(cache) in command.read_text()
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.jar")} == jars
 
 
 def test_in_the_foreground_the_child_is_kafka_itself(
