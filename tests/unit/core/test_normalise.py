@@ -39,6 +39,7 @@ def test_a_folded_text_has_at_most_four_times_the_characters(text):
     assert len(fold(text).text) <= GROWTH_MAX * len(text)
 
 
+@pytest.mark.slow
 def test_no_character_of_unicode_folds_to_more_than_four():
     longest = max(len(fold(chr(code)).text) for code in range(sys.maxunicode + 1))
     assert longest == GROWTH_MAX

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import strategies as messages
 from hypothesis import given
 
 from schemas import wire
 from schemas.event import Event
+
+pytestmark = pytest.mark.slow
 
 decode_event = wire.event_decoder(1_000_000)
 

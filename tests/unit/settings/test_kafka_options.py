@@ -26,6 +26,8 @@ from infra.kafka import (
 )
 from schemas.settings import KafkaSettings, Secret, Settings
 
+pytestmark = pytest.mark.slow
+
 SASL = KafkaSettings(
     security_protocol="SASL_PLAINTEXT",
     sasl_mechanism="PLAIN",
