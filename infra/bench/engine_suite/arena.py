@@ -1,6 +1,6 @@
-"""Where contenders meet: a broker of their own, filled topics, a process for each run, and a look at the output.
+"""Where contenders meet: a broker, filled topics, a process for each run, and a look at the output.
 
-The broker keeps to one half of the CPUs and a contender to the other, where there is more than one.
+A contender keeps to one half of the CPUs, where there is more than one; the broker goes where it likes.
 """
 
 from __future__ import annotations
@@ -156,12 +156,7 @@ def arena() -> Iterator[Arena]:
     half = len(cpus) // 2
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
         kafka = EmbeddedKafka(Path(directory) / "kafka", EmbeddedSettings())
-        # A child has its parent's CPUs; ours are given back as soon as it has them.
-        os.sched_setaffinity(0, cpus[:half] or cpus)
-        try:
-            kafka.start()
-        finally:
-            os.sched_setaffinity(0, cpus)
+        kafka.start()
         try:
             yield Arena(kafka.bootstrap, Path(directory), tuple(cpus[half:]))
         finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from infra.bench.engine_suite.arena import PARTITIONS, Arena
 from infra.bench.engine_suite.effort import Effort, percentile
 from infra.bench.engine_suite.pacing import Pacer
@@ -43,6 +45,8 @@ def _latencies_ms(arena: Arena, contender: str, records: int) -> list[float]:
     source, target = arena.topic("trickle"), arena.topic("verdicts")
     # The first ones only show that everybody is there.
     job = arena.job(contender, "pass", {source: target}, {source: records + PARTITIONS})
+    # There is room for everybody, so nobody is told where to run.
+    job = msgspec.structs.replace(job, cpus=())
     pacer = Pacer(arena.bootstrap, source, target, partitions=PARTITIONS)
     try:
         with arena.running(job) as running:

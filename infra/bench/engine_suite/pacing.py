@@ -1,6 +1,6 @@
-"""Records sent at a steady rate, and how long each takes until its output can be read. For work that keeps keys.
+"""Records sent at a steady rate, and how long each takes until its output can be read.
 
-The key of a record is the moment at which it was sent.
+The key of a record is the moment at which it was sent, so the work must keep keys.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ class Pacer:
         options = librdkafka_options(KafkaSettings(), bootstrap)
         self._source = source
         self._partitions = partitions
-        self._producer = ck.Producer(options | {"linger.ms": 0})
+        self._producer = ck.Producer(options | {"linger.ms": 1})
         self._consumer = ck.Consumer(options | {"group.id": "none", "fetch.wait.max.ms": 100})
         self._consumer.assign([ck.TopicPartition(target, at, 0) for at in range(partitions)])
         self._sent = 0
 
     def send(self, value: bytes, records: int, rate: float) -> list[tuple[float, float]]:
-        """Send so many, so many in a second; when each was sent and how many ms it took, once all are back."""
+        """Send so many at this rate; when each was sent and how many ms it took, once all are back."""
         found: list[tuple[float, float]] = []
         began_s = time.perf_counter()
         sent = 0
         while len(found) < records:
             due = min(records, int((time.perf_counter() - began_s) * rate) + 1)
-            for _ in range(sent, due):
-                self._send(value)
+            self._send(value, due - sent)
             sent = due
             self._producer.poll(0)
             found += self._arrived()
@@ -49,10 +48,11 @@ class Pacer:
         self._consumer.close()
         self._producer.flush(1)
 
-    def _send(self, value: bytes) -> None:
-        at = self._sent % self._partitions
-        self._producer.produce(self._source, value, b"%d" % time.perf_counter_ns(), at)
-        self._sent += 1
+    def _send(self, value: bytes, records: int) -> None:
+        for _ in range(records):
+            at = self._sent % self._partitions
+            self._producer.produce(self._source, value, b"%d" % time.perf_counter_ns(), at)
+            self._sent += 1
 
     def _arrived(self) -> list[tuple[float, float]]:
         messages: Sequence[ck.Message] = self._consumer.consume(1, 0.001)

@@ -24,8 +24,7 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
 
     def one_round() -> dict[str, float]:
         return {
-            name: _rate(arena, name, {source: half for source in halves})
-            / _rate(arena, name, {whole: 2 * half})
+            name: _rate(arena, name, dict.fromkeys(halves, half)) / _rate(arena, name, {whole: 2 * half})
             for name in _CONTENDERS
         }
 

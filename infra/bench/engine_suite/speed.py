@@ -1,4 +1,4 @@
-"""CPU of a record, and records in a second: all contenders in turns, for a copy and for a fast path's work."""
+"""CPU of a record and records in a second: all contenders in turns, copying or doing a fast path's work."""
 
 from __future__ import annotations
 
