@@ -51,8 +51,8 @@ lint: $(VENV)/.test-ready  ## Lint, formatting, types, import order.
 interop: $(VENV)/.test-ready  ## Tests with foreign tools: kcat, Node.js (see CONTRIBUTING).
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
-fault: $(VENV)/.test-ready  ## The tests that kill and break things.
-	@$(BIN)/python -m pytest -m fault tests/fault $(ARGS)
+fault: $(VENV)/.test-ready  ## The tests that kill and break things, at full size (make test: the short form).
+	@$(BIN)/python -m pytest -m fault tests/fault --full $(ARGS)
 
 bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (ARGS=…).
 	@$(BIN)/python -m infra.bench $(ARGS)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaos.numbers import Copy, Place, ends_of, place_of
+from chaos.numbers import Copy, Place, ends_of, offsets_of, place_of
 
 # The broker's clock counts whole milliseconds.
 _CLOCK_MS = 1.0
@@ -71,13 +71,7 @@ def _told(number: int, copies: Sequence[Copy]) -> str:
 
 
 def _misplaced(events: int, copies: Iterable[Copy]) -> list[Copy]:
-    """The offset of a number is its rank among the numbers of its place, as its producer is idempotent."""
-    offsets: dict[int, int] = {}
-    counts: dict[Place, int] = defaultdict(int)
-    for number in range(events):
-        place = place_of(number)
-        offsets[number] = counts[place]
-        counts[place] += 1
+    offsets = offsets_of(events)
     return [
         copy
         for copy in copies
@@ -107,8 +101,10 @@ def _settled_at_ms(events: int, copies: Iterable[Copy]) -> dict[Place, list[floa
     """For each offset of a place: when the last of the first copies of everything below it was written."""
     first_at_ms = {place: [float("inf")] * end for place, end in ends_of(events).items()}
     for copy in copies:
-        known = first_at_ms[copy.place]
-        known[copy.offset] = min(known[copy.offset], copy.written_at_ms)
+        known = first_at_ms.get(copy.place, [])
+        # A copy that is misplaced is a complaint of its own.
+        if copy.offset < len(known):
+            known[copy.offset] = min(known[copy.offset], copy.written_at_ms)
     settled: dict[Place, list[float]] = {}
     for place, moments in first_at_ms.items():
         latest, row = 0.0, [0.0]

@@ -25,8 +25,9 @@ _STOP_WITHIN_S = 20.0
 class Member:
     """One worker, over all its runs."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, module: str = "chaos.worker") -> None:
         self._options = options
+        self._module = module
         self._runs = 0
         self._process: subprocess.Popen[bytes] | None = None
         self.cut_off: set[str] = set()
@@ -57,7 +58,7 @@ class Member:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK")}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "chaos.worker", json.dumps(self._told())],
+                [sys.executable, "-P", "-m", self._module, json.dumps(self._told())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

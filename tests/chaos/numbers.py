@@ -55,6 +55,17 @@ def ends_of(events: int) -> dict[Place, int]:
     return dict(Counter(map(place_of, range(events))))
 
 
+def offsets_of(events: int) -> dict[int, int]:
+    """The offset of each number: its rank among those of its place, as its producer is idempotent."""
+    offsets: dict[int, int] = {}
+    counts: Counter[Place] = Counter()
+    for number in range(events):
+        place = place_of(number)
+        offsets[number] = counts[place]
+        counts[place] += 1
+    return offsets
+
+
 def copy_key(place: Place, offset: int, maker: str) -> bytes:
     return f"{place.topic} {place.partition} {offset} {maker}".encode()
 

@@ -1,0 +1,74 @@
+"""The fault suite's audit finds what it is there for: losses, repeats, commits that run ahead or go back."""
+
+from __future__ import annotations
+
+from chaos.audit import Audit, Sample, audit
+from chaos.numbers import Copy, Place, ends_of, offsets_of, place_of
+
+EVENTS = 200
+PLACE = place_of(1)
+
+
+def copies(*, but: tuple[int, ...] = (), maker: str = "a.0") -> list[Copy]:
+    """A copy of each number, written in the millisecond of its number."""
+    offsets = offsets_of(EVENTS)
+    return [
+        Copy(number, place_of(number), offsets[number], maker, number)
+        for number in range(EVENTS)
+        if number not in but
+    ]
+
+
+def of_place(place: Place) -> list[Copy]:
+    return [copy for copy in copies() if copy.place == place]
+
+
+def judged(made: list[Copy], *samples: Sample, cut_off: tuple[str, ...] = ()) -> Audit:
+    return audit(EVENTS, made, samples, cut_off)
+
+
+def test_a_clean_run_has_nothing_to_complain_of() -> None:
+    found = judged(copies(), Sample(EVENTS, ends_of(EVENTS)))
+    assert (found.events, found.repeated, found.samples) == (EVENTS, 0, 1)
+    complaints = (found.lost, found.misplaced, found.unexplained, found.went_back, found.ran_ahead)
+    assert not any(complaints)
+
+
+def test_a_number_without_a_copy_is_lost() -> None:
+    assert judged(copies(but=(7, 9))).lost == [7, 9]
+
+
+def test_a_repeat_is_explained_by_a_run_that_was_cut_off_and_by_nothing_else() -> None:
+    twice = [*copies(), *copies(maker="b.0")[:3]]
+    assert judged(twice).repeated == 3
+    assert len(judged(twice).unexplained) == 3
+    assert judged(twice, cut_off=("a.0",)).unexplained == []
+    assert judged([*copies(), *copies()[:1]], cut_off=("b.0",)).unexplained != []
+
+
+def test_a_copy_that_names_another_original_is_misplaced() -> None:
+    first, *rest = copies()
+    assert judged([first._replace(offset=99), *rest]).misplaced
+    assert judged([first._replace(place=Place("patient", 1)), *rest]).misplaced
+
+
+def test_a_commit_beyond_what_is_written_ran_ahead_even_if_the_copy_comes_later() -> None:
+    third = of_place(PLACE)[2]
+    in_time = Sample(third.written_at_ms, {PLACE: 3})
+    early = Sample(third.written_at_ms - 10, {PLACE: 3})
+    assert not judged(copies(), in_time).ran_ahead
+    assert judged(copies(), early).ran_ahead
+    assert judged(copies(but=(third.number,)), in_time).ran_ahead
+    assert judged(copies(), Sample(EVENTS, {PLACE: 1_000})).ran_ahead
+
+
+def test_the_first_copy_counts_not_the_last() -> None:
+    third = of_place(PLACE)[2]
+    again = third._replace(written_at_ms=10_000)
+    assert not judged([*copies(), again], Sample(third.written_at_ms, {PLACE: 3})).ran_ahead
+
+
+def test_a_commit_that_goes_back_is_seen() -> None:
+    samples = [Sample(EVENTS, {PLACE: offset}) for offset in (5, 6, 6, 4)]
+    assert len(judged(copies(), *samples).went_back) == 1
+    assert not judged(copies(), *samples[:3]).went_back
