@@ -21,10 +21,10 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo '  Some take arguments: make run ARGS="--until 200", make test T=tests/unit ARGS="-x"'
 
 run: $(VENV)/.run-ready  ## Kafka, a node, a worker and demo traffic, until Ctrl-C (ARGS=…).
@@ -56,6 +56,9 @@ fault: $(VENV)/.test-ready  ## The tests that kill and break things, at full siz
 
 bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (ARGS=…).
 	@$(BIN)/python -m infra.bench $(ARGS)
+
+bench-engine: $(VENV)/.run-ready  ## The engine beside raw loops, aiokafka and stock Faust (ARGS="--rounds 1").
+	@$(BIN)/python -m infra.bench.engine_suite $(ARGS)
 
 broker: $(VENV)/.run-ready  ## Start a Kafka for `make test T=…` and leave it running until `make reset`.
 	@$(BIN)/penstock --data-dir .penstock/test kafka start

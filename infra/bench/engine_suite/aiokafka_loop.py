@@ -54,8 +54,9 @@ async def _loop(job: Job, watch: Stopwatch, consumer: AIOKafkaConsumer, producer
         fetched = await consumer.getmany(timeout_ms=50)
         for tp, records in fetched.items():
             watch.begin()
-            for batch in _batches(producer, [(record.key, work(record.value)) for record in records]):
-                written.append(await producer.send_batch(batch, job.routes[tp.topic], partition=tp.partition))
+            batches = _batches(producer, [(record.key, work(record.value)) for record in records])
+            target = job.routes[tp.topic]
+            written += [await producer.send_batch(batch, target, partition=tp.partition) for batch in batches]
             positions[tp] = records[-1].offset + 1
             read[tp.topic] += len(records)
         is_full = len(written) >= _BATCHES_UNDER_WAY_MAX

@@ -41,6 +41,7 @@ class Arena:
     directory: Path
     cpus: tuple[int, ...]
     """Where contenders run."""
+    prefix: str = ""
     _number: Iterator[int] = field(default_factory=count)
     _values: list[bytes] = field(default_factory=lambda: posts(1_000))
 
@@ -60,7 +61,7 @@ class Arena:
             contender=contender,
             work=work,
             bootstrap=self.bootstrap,
-            group=f"bench-{number}",
+            group=f"{self.prefix}bench-{number}",
             routes=routes,
             records=dict(records),
             directory=str(self.directory / f"run-{number}"),
@@ -69,7 +70,7 @@ class Arena:
 
     def topic(self, name: str, *, partitions: int = PARTITIONS) -> str:
         """A new topic."""
-        name = f"{name}-{next(self._number)}"
+        name = f"{self.prefix}{name}-{next(self._number)}"
         admin = AdminClient(self._options)
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
         deadline_s = time.monotonic() + _MADE_WITHIN_S
@@ -115,9 +116,9 @@ class Arena:
                 yield Contender(job, process)
             finally:
                 process.kill()
-        missing = job.total - (self._written(job) - before)
-        if missing:
-            raise AssertionError(f"{job.contender}: {missing} of {job.total} outputs are missing")
+        outputs = self._written(job) - before
+        if outputs != job.total:
+            raise AssertionError(f"{job.contender}: {outputs} outputs for {job.total} records")
 
     def _written(self, job: Job) -> int:
         return sum(end for topic in set(job.routes.values()) for end in self.ends(topic))

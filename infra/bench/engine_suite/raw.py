@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import confluent_kafka as ck
 
@@ -108,7 +108,7 @@ def _loop(job: Job, watch: Stopwatch, account: _Account) -> None:
     while not watch.is_done:
         for source, messages in _fetched(consumers):
             watch.begin()
-            outgoing = [{"value": work(message.value()), "key": message.key()} for message in messages]
+            outgoing = [{"value": work(message.value() or b""), "key": message.key()} for message in messages]
             _produce(producer, job.routes[source], outgoing, account.report_for(source, messages))
         producer.poll(0)
         if time.perf_counter() >= commit_at_s:
@@ -143,9 +143,9 @@ def _fetched(consumers: dict[str, ck.Consumer]) -> list[tuple[str, list[ck.Messa
 
 
 def _produce(
-    producer: ck.Producer, topic: str, outgoing: list[dict[str, object]], report: Callable[..., None] | None
+    producer: ck.Producer, topic: str, outgoing: list[dict[str, Any]], report: Callable[..., None] | None
 ) -> None:
-    options = {} if report is None else {"on_delivery": report}
+    options: dict[str, Any] = {} if report is None else {"on_delivery": report}
     while producer.produce_batch(topic, outgoing, **options) < len(outgoing):
         # What did not fit into the queue is marked, and offered again.
         outgoing = [message for message in outgoing if message.pop("_error", None) is not None]
