@@ -8,6 +8,7 @@ events.
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
@@ -96,7 +97,12 @@ class WorkerHttp:
         return web.Response(body=_encode(self._status()), content_type="application/json")
 
     def _refused(self, error: OSError) -> Failure:
-        reason = _BIND_REFUSALS.get(error.errno or 0, "the name is unknown or the address is not ours")
+        if isinstance(error, socket.gaierror):
+            reason = "no such name is known"
+        else:
+            # From Python 3.13 the event loop tries all addresses of a name, and says no number where none is
+            # this machine's.
+            reason = _BIND_REFUSALS.get(error.errno or errno.EADDRNOTAVAIL, error.strerror or "it is refused")
         return Failure(
             f"The worker's HTTP server cannot listen on {self._host}:{self._port}: {reason}. "
             "Free it, or set http.port (0: any free one) and http.host.",

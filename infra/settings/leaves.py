@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -72,7 +73,7 @@ def branches() -> dict[str, str]:
     fields = info.fields if isinstance(info, inspect.StructType) else ()
     sections = {field.name: _bare(field.type) for field in fields}
     return {
-        name: (kind.cls.__doc__ or "").strip()
+        name: cleandoc(kind.cls.__doc__ or "")
         for name, kind in sections.items()
         if isinstance(kind, inspect.StructType)
     }

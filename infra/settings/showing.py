@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -111,6 +112,9 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of the settings file, in which a secret is the name of a file."""
     made = msgspec.json.schema(Settings, schema_hook=_secret_schema)
     for definition in made["$defs"].values():
+        # From Python 3.13 a docstring comes without its indentation; the page must not change with that.
+        if "description" in definition:
+            definition["description"] = cleandoc(definition["description"])
         definition["properties"] = dict(map(_in_file, definition["properties"].items()))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -195,6 +195,13 @@ async def test_an_address_of_another_machine_is_a_sentence_and_a_code():
     assert failed.value.exit_code == ExitCode.TAKEN
 
 
+async def test_a_name_that_nobody_knows_is_a_sentence_and_a_code():
+    with pytest.raises(Failure, match=r"on nowhere\.invalid:0: no such name is known\.") as failed:
+        await WorkerHttp("nowhere.invalid", 0, lambda: STATUS).start()
+
+    assert failed.value.exit_code == ExitCode.TAKEN
+
+
 async def test_it_can_be_stopped_twice_and_frees_its_port():
     http = WorkerHttp("127.0.0.1", 0, lambda: STATUS)
     url = await http.start()
