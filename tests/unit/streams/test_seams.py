@@ -59,6 +59,8 @@ OURS = {
     "_LAST_COMMIT_S",
     "_POLL_INTERVAL_MS",
     "_RESCUED_AT_ONCE",
+    "_TRICKLE_RECORDS",
+    "_TRICKLE_S",
 }
 
 
