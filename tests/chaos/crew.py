@@ -59,7 +59,8 @@ class Member:
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", self._module, json.dumps(self._told())],
-                stdin=subprocess.DEVNULL,
+                # Open as long as the test lives: its end is the worker's, even if nobody is left to kill it.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._options.directory,
@@ -108,7 +109,7 @@ class Member:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self!r} did not stop:\n{self.said[-8_000:]}") from None
         assert code == 0, f"{self!r} stopped with {code}:\n{self.said[-8_000:]}"
-        self._process = None
+        self._forget()
 
     def freeze(self) -> None:
         """Let it hang, with its connections open."""
@@ -141,6 +142,8 @@ class Member:
     def _forget(self) -> None:
         assert self._process is not None
         self._process.wait(10)
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process = None
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -176,10 +178,17 @@ def _say(what: str) -> None:
     sys.stdout.flush()
 
 
+def _end_with_the_test() -> None:
+    """Wait for the end of the pipe that the test holds open."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
 async def _main(options: Options) -> int:
     return await Worker(options).run()
 
 
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_test, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     sys.exit(uvloop.run(_main(Options(**json.loads(sys.argv[1])))))
