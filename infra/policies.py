@@ -9,12 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 import policies
 from infra.errors import ExitCode, Failure
+from infra.shapes import Shape, located, problems_of
 from schemas.policy import Label, Policy, Prompt, Rule
 from schemas.wire import POLICY_BYTES_MAX, encode
 from streams.core.examples import example_problems
@@ -25,7 +26,11 @@ from streams.core.vetting import PolicyProblem
 DOCUMENT_BYTES_MAX = POLICY_BYTES_MAX - (64 << 10)
 
 # The sections whose elements are judged one by one, so that one mistake does not hide the next.
-_ELEMENTS: Mapping[str, Any] = {"labels": Label, "prompts": Prompt, "rules": Rule}
+_ELEMENTS: Mapping[str, tuple[Shape, ...]] = {
+    "labels": (Label,),
+    "prompts": (Prompt,),
+    "rules": get_args(Rule),
+}
 
 
 def default_policy_path() -> Path:
@@ -86,26 +91,27 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _policy_of(table: Mapping[str, Any]) -> Policy:
-    if problems := list(_element_problems(table)):
+    if problems := [*_own_problems(table), *_element_problems(table)]:
         raise BadPolicy(problems)
     try:
         return msgspec.convert(table, Policy)
     except msgspec.ValidationError as error:
-        raise BadPolicy([_located(error, "$")]) from None
+        place, reason = located(error)
+        raise BadPolicy([PolicyProblem(f"${place}", reason)]) from None
+
+
+def _own_problems(table: Mapping[str, Any]) -> Iterator[PolicyProblem]:
+    """Of the document itself; what is wrong within its sections is told of their elements."""
+    for problem in problems_of(table, Policy):
+        section = problem.path[1:].partition("[")[0]
+        if section not in _ELEMENTS or problem.path == f".{section}":
+            yield PolicyProblem(f"${problem.path}", problem.reason)
 
 
 def _element_problems(table: Mapping[str, Any]) -> Iterator[PolicyProblem]:
-    for section, shape in _ELEMENTS.items():
+    for section, shapes in _ELEMENTS.items():
         elements = table.get(section)
         for at, element in enumerate(elements if isinstance(elements, list) else ()):
-            try:
-                msgspec.convert(element, shape)
-            except msgspec.ValidationError as error:
-                named = element.get("id", "") if isinstance(element, dict) and section == "rules" else ""
-                yield _located(error, f"$.{section}[{at}]")._replace(rule_id=str(named))
-
-
-def _located(error: msgspec.ValidationError, path: str) -> PolicyProblem:
-    """A complaint of msgspec with its place below ours: it ends in `… - at `$.terms[0]``."""
-    detail, _, place = str(error).partition(" - at `$")
-    return PolicyProblem(path + place.rstrip("`"), detail[:1].lower() + detail[1:])
+            named = element.get("id", "") if isinstance(element, dict) and section == "rules" else ""
+            for problem in problems_of(element, *shapes):
+                yield PolicyProblem(f"$.{section}[{at}]{problem.path}", problem.reason, str(named))

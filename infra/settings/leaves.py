@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import inspect
 
+from schemas.patterns import in_words
 from schemas.settings import NodeSettings, Secret, Settings
 
 # A value is shown on one line of a terminal; nobody needs more of a mistaken value than this to recognise it.
@@ -206,8 +207,8 @@ def _bound(kind: inspect.Type) -> str:
         case inspect.StrType(min_length=low, max_length=high, pattern=pattern):
             parts = [f"at least {low} characters long"] if low else []
             parts += [f"at most {high} characters long"] if high is not None else []
-            parts += [f"of the form {pattern}"] if pattern is not None else []
-            return "printable text" + (" " + " and ".join(parts) if parts else "")
+            text = "printable text" + (" " + " and ".join(parts) if parts else "")
+            return text if pattern is None else in_words(pattern) or f"{text} of the form {pattern}"
         case inspect.VarTupleType(max_length=high):
             return f"a list of at most {high} nodes"
         case _:

@@ -62,12 +62,28 @@ def test_a_mistake_of_syntax_is_told_with_its_line_and_column(told):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("version = 1", "version = 0", "$.version: expected `int` >= 1"),
-        ('id = "mine"', 'id = "mine"\nlate = 1', "$: object contains unknown field `late`"),
-        ('id = "mine"', "", "$: object missing required field `id`"),
-        ('name = "spam"', 'name = "Spam!"', "$.labels[0].name: expected `str` matching regex"),
-        ('"terms"', '"words"', "$.rules[0].type (rule ads): invalid value 'words'"),
-        ('["buy now"]', "[1]", "$.rules[0].terms[0] (rule ads): expected `str`, got `int`"),
+        ("version = 1", "version = 0", "$.version: must be a whole number, at least 1"),
+        (
+            'id = "mine"',
+            'id = "mine"\nlate = 1',
+            "$: there is no field `late`; did you mean `labels`? (there are: v, id, version, labels, ",
+        ),
+        ('id = "mine"', "", "$: the field `id` is missing"),
+        ('name = "spam"', 'name = "Spam!"', "$.labels[0].name: must be 1 to 64 small letters"),
+        ('"terms"', '"words"', "$.rules[0].type (rule ads): must be one of `terms`, `regex`, `length`, `rep"),
+        ('type = "terms"', "", "$.rules[0] (rule ads): the field `type` is missing: one of `terms`, `regex`"),
+        ('"block"', '"blocked"', "$.rules[0].action (rule ads): must be one of `allow`, `label`, `review`,"),
+        (
+            'terms = ["buy now"]',
+            'terms = ["buy now"]\nkinds = ["scan", "x"]',
+            "$.rules[0].kinds[1] (rule ads): must be one of `moderate`, `review_ban`, ",
+        ),
+        (
+            'terms = ["buy now"]',
+            'terms = ["buy now"]\nmod = "off"',
+            "$.rules[0] (rule ads): there is no field `mod`; did you mean `mode`?",
+        ),
+        ('["buy now"]', "[1]", "$.rules[0].terms[0] (rule ads): must be text, and is a whole number"),
         ('"Buy now!"', '"sell"', "$.rules[0].matches[0] (rule ads): the rule does not match its example"),
         ('passes = ["buy it later"]', "", "$.rules[0].passes (rule ads): a rule needs at least one example"),
         ('label = "spam"', 'label = "scam"', "$.rules[0].label (rule ads): there is no label `scam`"),
@@ -95,6 +111,15 @@ def test_whatever_a_file_holds_is_told_and_raises_nothing_else(told, text):
     assert told(text)
 
 
+def test_all_mistakes_of_one_rule_are_told(told):
+    text = GOOD.replace('"block"', '"blocked"').replace('"terms"', '"terms"\nmode = "on"\nmatch = []')
+    assert [line.partition(": ")[2].partition("`")[0] for line in told(text)] == [
+        "there is no field ",
+        "must be one of ",
+        "must be one of ",
+    ]
+
+
 def test_a_file_that_is_too_large_is_not_even_read(told, monkeypatch):
     monkeypatch.setattr(policies, "POLICY_BYTES_MAX", 100)
     assert told(GOOD) == ["$: the file is larger than 200 bytes"]
@@ -120,7 +145,7 @@ def test_all_problems_stand_in_the_failure_that_a_command_shows(tmp_path):
     failure = bad_policy("policy.toml", bad.value.problems)
     assert failure.exit_code is ExitCode.POLICY
     assert failure.sentence == (
-        "policy.toml cannot be used, it has 1 mistake:\n  $.version: expected `int` >= 1"
+        "policy.toml cannot be used, it has 1 mistake:\n  $.version: must be a whole number, at least 1"
     )
 
 
