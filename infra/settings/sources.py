@@ -7,6 +7,7 @@ This is the one place of Penstock that looks at the process's environment.
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from infra.settings.leaves import branches
+from infra.settings.leaves import branches, leaves, mask, printable
 
 ENVIRONMENT_PREFIX = "PENSTOCK__"
 ENVIRONMENT_CONFIG = "PENSTOCK_CONFIG"
@@ -100,6 +101,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         mistakes = [one for one in found if isinstance(one, Mistake)]
         given = [one for one in found if isinstance(one, Given)]
         given += _in_environment(self.environ, self.directory)
+        mistakes += _nearly_in_environment(self.environ)
         for flag in self.flags:
             if flag.path:
                 origin = Origin("flag", flag.spelling)
@@ -107,14 +109,18 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
                     Given(path=flag.path, value=flag.text, origin=origin, base=self.directory, is_text=True)
                 )
             else:
-                mistakes.append(Mistake("", f"{flag.spelling} must be followed by path=value"))
+                said = printable(mask(flag.text))
+                mistakes.append(
+                    Mistake("", f"{flag.spelling} {said}: must be path=value, as in kafka.linger_ms=10")
+                )
         return given, mistakes
 
 
 def _flags(args: argparse.Namespace) -> Iterator[Flag]:
     for text in getattr(args, "set", None) or ():
         path, equals, value = str(text).partition("=")
-        yield Flag("--set", path.strip() if equals else "", value)
+        # Without a path it is a mistake, and is told with what stands there.
+        yield Flag("--set", path.strip() if equals else "", value if equals and path.strip() else str(text))
     for name, path in (("bootstrap", "kafka.bootstrap"), ("data_dir", "data_dir")):
         named = getattr(args, name, None)
         if named is not None:
@@ -133,6 +139,25 @@ def _in_environment(environ: Mapping[str, str], directory: Path) -> list[Given]:
         for name in sorted(environ)
         if name.startswith(ENVIRONMENT_PREFIX)
     ]
+
+
+def _nearly_in_environment(environ: Mapping[str, str]) -> list[Mistake]:
+    """Variables that plainly mean a setting and are none: `PENSTOCK_KAFKA_LINGER_MS`.
+
+    What resembles no setting may be another's: of a service that is called `penstock` Kubernetes makes
+    variables of its own.
+    """
+    spelt = {path.replace(".", "_"): path for path in leaves()}
+    mistakes = []
+    for name in sorted(environ):
+        if name.startswith(ENVIRONMENT_PREFIX) or not name.startswith(ENVIRONMENT_PREFIX[:-1]):
+            continue
+        word = name.removeprefix(ENVIRONMENT_PREFIX[:-1]).lower().replace("__", "_")
+        near = difflib.get_close_matches(word, spelt, n=1, cutoff=0.85)
+        if near and name != ENVIRONMENT_CONFIG:
+            meant = ENVIRONMENT_PREFIX + spelt[near[0]].upper().replace(".", "__")
+            mistakes.append(Mistake("", f"{printable(name)}: is no setting; did you mean {meant}?"))
+    return mistakes
 
 
 def _in_file(path: Path) -> Iterator[Given | Mistake]:
