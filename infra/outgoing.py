@@ -6,6 +6,7 @@ Nothing is sent here. A mistake is told before Kafka sees it, with its place; an
 from __future__ import annotations
 
 import argparse
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -13,16 +14,21 @@ from uuid import uuid4
 
 import msgspec
 
+from infra import wording
 from infra.errors import ExitCode, Failure
-from schemas.errors import TooLarge, WireError
-from schemas.event import Event
+from schemas.errors import TooLarge, UnknownKind, WireError
+from schemas.event import KINDS, Event
 from schemas.settings import LimitSettings
-from schemas.wire import WireDecoder, check_text, event_decoder
+from schemas.wire import WireDecoder, check_text, event_decoder, why_not_json
 
 # One that ends so holds an event on each line.
 _LINES_SUFFIXES = {".jsonl", ".ndjson"}
 # Read at most: more is too large by any setting.
 _FILE_BYTES_MAX = 32 << 20
+
+
+class Mistake(Failure):
+    """What was given is no event."""
 
 
 class Draft(NamedTuple):
@@ -73,8 +79,13 @@ def _of_lines(
             continue
         try:
             found = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _mistake(f"Line {number}", "not JSON", "give one JSON object a line") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            why = (
+                "a byte order mark stands before it"
+                if line.startswith(BOM_UTF8)
+                else why_not_json(line, error).removeprefix("JSON is malformed: ")
+            )
+            raise _mistake(f"Line {number}", f"not JSON: {why}", "give one JSON object a line") from None
         if not isinstance(found, dict):
             raise _mistake(f"Line {number}", "not a JSON object", "give one JSON object a line")
         yield _draft(found | fields, decode, limits, f"Line {number}")
@@ -94,10 +105,21 @@ def _draft(fields: dict[str, object], decode: WireDecoder[Event], limits: LimitS
             )
         if what == "The event" and fields.get("kind") not in {None, "moderate", "scan"}:
             advice = "send this kind as JSON lines (`penstock send -`), with all its fields"
-        raise _mistake(what, f"{error.detail} (at {error.path})", advice) from None
+        raise _mistake(what, f"{_told(error)} (at {error.path})", advice) from None
     except UnicodeEncodeError:
         raise _mistake(what, "it holds half a character (a lone surrogate)", "send UTF-8") from None
     return Draft(event, value)
+
+
+def _told(error: WireError) -> str:
+    """In words, and with the words that would do where there are only some."""
+    match error.path:
+        case "$.kind" if error.code == UnknownKind.code:
+            return f"must be one of {', '.join(KINDS)}"
+        case "$.id" if error.detail.startswith("Expected `str` matching"):
+            return "an id must not hold line breaks or other control characters"
+        case _:
+            return wording.told(error.detail)
 
 
 def _pair(given: str) -> tuple[str, str]:
@@ -132,5 +154,5 @@ def _utf8(text: str) -> str:
     return text
 
 
-def _mistake(what: str, problem: str, advice: str) -> Failure:
-    return Failure(f"{what}: {problem}; {advice}.", exit_code=ExitCode.USAGE)
+def _mistake(what: str, problem: str, advice: str) -> Mistake:
+    return Mistake(f"{what}: {problem}; {advice}.", exit_code=ExitCode.USAGE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, TextIO
 
 from infra.awaiting import Answers, Awaited, Place
 from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
-from infra.outgoing import Draft, drafts
+from infra.outgoing import Draft, Mistake, drafts
 from infra.settings import load
 from infra.showing import dead_letter_line, verdict_line
 from infra.terminal import safe
@@ -41,9 +41,7 @@ def send(args: argparse.Namespace, stdin: BinaryIO, out: TextIO) -> ExitCode:
     cluster = reach(settings)
     sending = _Sending(args, settings, cluster, out)
     try:
-        sending.one(first)
-        for draft in waiting:
-            sending.one(draft)
+        sending.all_of(first, waiting)
         sending.finish()
     finally:
         sending.close()
@@ -65,8 +63,23 @@ class _Sending:
         self._writer = Writer(settings, cluster)
         self._tracer = _tracer(settings)
 
-    def one(self, draft: Draft) -> None:
-        """Send one event."""
+    def all_of(self, first: Draft, others: Iterator[Draft]) -> None:
+        """Send them one by one; of a mistake among them it is told how many were sent before it."""
+        self._one(first)
+        sent = 1
+        try:
+            for draft in others:
+                self._one(draft)
+                sent += 1
+        except Mistake as mistake:
+            self._writer.flush()
+            raise Failure(
+                f"{mistake.sentence} {_counted(sent)} before it {'was' if sent == 1 else 'were'} sent: send "
+                "only the rest again.",
+                exit_code=mistake.exit_code,
+            ) from None
+
+    def _one(self, draft: Draft) -> None:
         trace = self._trace()
         self._writer.write(
             self._topic,

@@ -97,7 +97,7 @@ class WireDecoder(Generic[T]):
         4. Anything else.
         """
         if not isinstance(problem, msgspec.ValidationError):
-            return MalformedPayload(_reason(data, problem))
+            return MalformedPayload(why_not_json(data, problem))
         version = _version_of(data)
         if version is not None and version != VERSION:
             return UnknownVersion(_version_detail(version), "$.v")
@@ -124,7 +124,7 @@ def _version_detail(version: int) -> str:
     return f"{shown}, this release reads {VERSION}"
 
 
-def _reason(data: bytes, problem: Exception) -> str:
+def why_not_json(data: bytes, problem: Exception) -> str:
     """Why the bytes are not JSON, without quoting them."""
     match problem:
         case RecursionError():

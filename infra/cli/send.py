@@ -11,7 +11,9 @@ from schemas.event import KINDS, PRIORITIES
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to send, what is said of it, and whether to wait."""
-    parser.add_argument("text", nargs="?", help="the text; `-` reads JSON lines from standard input")
+    parser.add_argument(
+        "text", nargs="*", metavar="TEXT", help="the text; `-` reads JSON lines from standard input"
+    )
     parser.add_argument("--file", metavar="FILE", help="the text is in a file; *.jsonl holds an event a line")
     parser.add_argument("--priority", choices=PRIORITIES, default="critical", help="default: critical")
     parser.add_argument("--kind", choices=KINDS, help="default: moderate")
@@ -38,8 +40,14 @@ def run(args: argparse.Namespace) -> int:
     """Send, and wait if that is asked for."""
     from infra.sending import send
 
+    words, args.text = args.text, args.text[0] if args.text else None
+    if len(words) > 1:
+        raise Failure(
+            "The text is one argument: put it in quotes, as in `penstock send 'hi there'`.",
+            exit_code=ExitCode.USAGE,
+        )
     if (args.text is None) == (args.file is None):
         raise Failure("Give a text, `-` for JSON lines, or --file; one of them.", exit_code=ExitCode.USAGE)
-    if args.timeout <= 0:
-        raise Failure(f"--timeout {args.timeout:g}: give more than 0.", exit_code=ExitCode.USAGE)
+    if not 0 < args.timeout < float("inf"):
+        raise Failure(f"--timeout {args.timeout:g}: give seconds, more than 0.", exit_code=ExitCode.USAGE)
     return send(args, sys.stdin.buffer, sys.stdout)
