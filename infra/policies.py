@@ -1,7 +1,7 @@
 """Policies as files: reading, checking, and where the one that Penstock brings along lies.
 
-A file is TOML in the shape of `schemas.policy.Policy`. All that is wrong with it is told at once, each thing
-with its place. Publishing is `infra.policy_topic`'s.
+A file is TOML (or JSON, by its ending) in the shape of `schemas.policy.Policy`. All that is wrong with it is
+told at once, each thing with its place. Publishing is `infra.policy_topic`'s.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check(path: Path) -> list[PolicyProblem]:
 
 def read(path: Path) -> CompiledPolicy:
     """The policy of a file, checked whole and ready to run, or `BadPolicy`, or `Failure` if unreadable."""
-    policy = _policy_of(_parsed(_text_of(path)))
+    policy = _policy_of(_parsed(_text_of(path), is_json=path.suffix == ".json"))
     compiled = compile_policy(policy)
     if problems := example_problems(policy):
         raise BadPolicy(problems)
@@ -80,9 +80,12 @@ def _text_of(path: Path) -> str:
         raise BadPolicy([PolicyProblem("$", f"not UTF-8 at byte {error.start}")]) from None
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str, *, is_json: bool = False) -> Any:
+    """The document's table: of TOML, or of JSON as `policy show --json` writes it."""
     try:
-        return tomllib.loads(text)
+        return msgspec.json.decode(text) if is_json else tomllib.loads(text)
+    except msgspec.DecodeError as error:
+        raise BadPolicy([PolicyProblem("$", f"not JSON: {error}")]) from None
     except tomllib.TOMLDecodeError as error:
         # It names line and column.
         raise BadPolicy([PolicyProblem("$", f"not TOML: {error}")]) from None
@@ -90,7 +93,9 @@ def _parsed(text: str) -> dict[str, Any]:
         raise BadPolicy([PolicyProblem("$", "not TOML that can be read: nested too deeply")]) from None
 
 
-def _policy_of(table: Mapping[str, Any]) -> Policy:
+def _policy_of(table: Any) -> Policy:
+    if not isinstance(table, dict):
+        raise BadPolicy([PolicyProblem("$", "must be a table")])
     if problems := [*_own_problems(table), *_element_problems(table)]:
         raise BadPolicy(problems)
     try:

@@ -72,7 +72,7 @@ def succession(pointer: ActivePolicy | None, compiled: CompiledPolicy) -> Active
     """The pointer that makes a policy active; None if it is.
 
     A version names one document: verdicts tell it, and people compare it. So a change without a new version
-    is refused, and so is going back to a lower one.
+    is refused, and so is going back to a lower one: an old document comes back under a new number.
     """
     ref = compiled.ref
     if pointer is None:
@@ -82,7 +82,8 @@ def succession(pointer: ActivePolicy | None, compiled: CompiledPolicy) -> Active
     if ref.version <= pointer.version:
         return Refused(
             f"The policy `{ref.id}` is active in version {pointer.version}, and this one has version "
-            f"{ref.version} but other contents: give it version {pointer.version + 1} or more."
+            f"{ref.version} but other contents: give it version {pointer.version + 1} or more. To go back "
+            f"to an older one, too: `penstock policy show {ref.id} --version N --json` gives its document."
         )
     history = (*pointer.history, pointer.digest)[-HISTORY_MAX:]
     return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest, history=history)

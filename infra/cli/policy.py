@@ -11,9 +11,11 @@ from infra.policies import bad_policy, default_policy_path, read
 from infra.terminal import safe
 from schemas.policy import ActivePolicy, Policy
 from streams.core.policies import PolicyBook
-from streams.core.rules import BadPolicy, CompiledPolicy
+from streams.core.rules import BadPolicy, CompiledPolicy, Document
 
-_FILE_HELP = "the policy file (TOML); without one, the policy that Penstock brings along"
+_FILE_HELP = (
+    "the policy file (TOML, or JSON by its ending); without one, the policy that Penstock brings along"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = parsers.add_parser("show", help="what is active", allow_abbrev=False)
     showing.add_argument("id", metavar="ID", nargs="?", default="", help="one policy, with its rules")
     showing.add_argument("--json", action="store_true", help="as JSON; with ID the whole document")
+    showing.add_argument(
+        "--version", metavar="N", type=int, help="of ID, not the active document but that of this version"
+    )
     telling = parsers.add_parser("history", help="what was active before", allow_abbrev=False)
     telling.add_argument("id", metavar="ID", nargs="?", default="default", help="which policy")
 
@@ -92,8 +97,11 @@ def _show(args: argparse.Namespace) -> None:
     book = _book(args)
     if args.id:
         pointer = _pointer(book, args.id)
-        policy = _document(book, pointer.digest)
-        print(_json(policy) if args.json else _told(pointer, policy))
+        digest = pointer.digest if args.version is None else _digest_of(book, pointer, args.version)
+        document = _document(book, digest)
+        print(_json(document.policy) if args.json else _told(document))
+    elif args.version is not None:
+        raise Failure("--version N is a policy's: name its ID, too.", exit_code=ExitCode.USAGE)
     elif args.json:
         rows = [{"id": one.id, "version": one.version, "digest": one.digest} for one in book.pointers()]
         print(json.dumps(rows))
@@ -131,18 +139,35 @@ def _pointer(book: PolicyBook, policy_id: str) -> ActivePolicy:
     return pointer
 
 
-def _document(book: PolicyBook, digest: str) -> Policy:
+def _digest_of(book: PolicyBook, pointer: ActivePolicy, version: int) -> str:
+    """The document of a version, as far as it is remembered."""
+    versions = {
+        document.ref.version: digest
+        for digest in (*pointer.history, pointer.digest)
+        if (document := book.document(digest)) is not None
+    }
+    if version not in versions:
+        known = ", ".join(map(str, sorted(versions))) or "none"
+        raise Failure(
+            f"There is no version {version} of the policy {safe(pointer.id)} (there are: {known}).",
+            exit_code=ExitCode.POLICY,
+        )
+    return versions[version]
+
+
+def _document(book: PolicyBook, digest: str) -> Document:
     document = book.document(digest)
     if document is None:
         raise Failure(
             f"The active document {digest} is not in the topic: push the policy again.",
             exit_code=ExitCode.POLICY,
         )
-    return document.policy
+    return document
 
 
-def _told(pointer: ActivePolicy, policy: Policy) -> str:
-    lines = [f"{pointer.id} version {pointer.version} ({pointer.digest}): {_summary(policy)}"]
+def _told(document: Document) -> str:
+    ref, policy = document.ref, document.policy
+    lines = [f"{ref.id} version {ref.version} ({ref.digest}): {_summary(policy)}"]
     lines += [
         f"  label {label.name}: from {label.label_at:g}, review {label.review_at:g}, block {label.block_at:g}"
         for label in policy.labels

@@ -17,9 +17,11 @@ from upped import upped
 from infra import cli
 from infra.clients import Writer, reach
 from infra.errors import ExitCode
+from infra.policies import default_policy_path
 from infra.settings import Sources, read
 from streams.topics import Topics
 
+DEFAULT_POLICY = default_policy_path().read_text()
 # What the rules let pass, and the reference node blocks.
 THREAT = "I will find you and kill you, you worthless idiot"
 
@@ -89,6 +91,41 @@ def test_lines_from_standard_input_are_each_answered(
     verdicts = [json.loads(line) for line in said.out.splitlines()]
     assert {verdict["id"] for verdict in verdicts} == {f"{event_id}-{n}" for n in range(20)}
     assert {verdict["priority"] for verdict in verdicts} == {"medium"}
+
+
+def test_a_mistake_in_the_middle_says_how_much_was_sent_before_it(
+    penstock: Callable[..., Said], event_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = b'{"id": "%s-1", "text": "Thanks!"}\n\n{"text": "Thanks!"}\nnope\n' % event_id.encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    said = penstock("send", "-")
+    assert said.code == ExitCode.USAGE
+    assert said.out.count("\n") == 2
+    assert "Line 4: not JSON: " in said.err
+    assert "2 events before it were sent: send only the rest again." in said.err
+
+
+def test_an_older_policy_is_shown_and_comes_back_under_a_new_number(
+    penstock: Callable[..., Said], tmp_path: Path
+) -> None:
+    versions = []
+    for version in (1, 2):
+        text = DEFAULT_POLICY.replace('id = "default"', 'id = "mine"')
+        file = tmp_path / f"{version}.toml"
+        text = text.replace("reuse_confidence = 0.6", f"reuse_confidence = 0.{version}")
+        file.write_text(text.replace("version = 1", f"version = {version}"))
+        assert penstock("policy", "push", str(file)).code == ExitCode.OK
+        versions.append(json.loads(penstock("policy", "show", "mine", "--json").out))
+    old = json.loads(penstock("policy", "show", "mine", "--version", "1", "--json").out)
+    assert [old, old == versions[1]] == [versions[0], False]
+    back = tmp_path / "back.json"
+    back.write_text(json.dumps(old))
+    refused = penstock("policy", "push", str(back))
+    assert "--version N --json" in refused.err
+    back.write_text(json.dumps(old | {"version": 3}))
+    assert penstock("policy", "push", str(back)).code == ExitCode.OK
+    missing = penstock("policy", "show", "mine", "--version", "9")
+    assert "There is no version 9 of the policy mine (there are: 1, 2, 3)." in missing.err
 
 
 def test_an_edited_post_under_the_same_id_gets_a_verdict_of_its_own(

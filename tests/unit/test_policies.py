@@ -120,6 +120,19 @@ def test_all_mistakes_of_one_rule_are_told(told):
     ]
 
 
+def test_a_document_that_was_shown_as_json_can_be_read_again(tmp_path, default):
+    file = tmp_path / "back.json"
+    file.write_bytes(encode(default.policy))
+    assert read(file).ref == default.ref
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nope", "3", '{"id": 1}', "[" * 5_000])
+def test_whatever_a_json_file_holds_is_told(tmp_path, text):
+    file = tmp_path / "back.json"
+    file.write_text(text)
+    assert check(file)
+
+
 def test_a_file_that_is_too_large_is_not_even_read(told, monkeypatch):
     monkeypatch.setattr(policies, "POLICY_BYTES_MAX", 100)
     assert told(GOOD) == ["$: the file is larger than 200 bytes"]
