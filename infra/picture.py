@@ -14,7 +14,7 @@ from infra.clients import reach
 from infra.errors import Failure
 from infra.lag import Lag, lags
 from infra.running import NODE, address_of, worker_statuses
-from infra.terminal import safe
+from infra.terminal import safe, visible
 from schemas.settings import Settings
 from streams.observing import StageStatus, WorkerStatus
 
@@ -79,7 +79,7 @@ def told(picture: Picture) -> Iterator[str]:
 
 
 def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
-    state = "ready" if worker.ready else f"not ready: {safe(worker.waits_for) or 'starting'}"
+    state = "ready" if worker.ready else f"not ready: {visible(worker.waits_for).rstrip('.') or 'starting'}"
     decided = ", ".join(f"{who} {count}" for who, count in sorted(worker.decided.items())) or "none yet"
     yield f"{name:<9} {state}, pid {worker.pid}; verdicts: {decided}; dead letters: {worker.dead_letters}"
     for stage in worker.stages:
@@ -91,7 +91,7 @@ def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
                 f"{lane.oldest_ms / 1_000:.1f} s"
             )
     for node in worker.nodes:
-        error = f", last error {safe(node.last_error)}" if node.last_error else ""
+        error = f", last error {visible(node.last_error)}" if node.last_error else ""
         yield (
             f"  node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots, "
             f"{node.answered} answered{error}"
@@ -103,7 +103,7 @@ def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
     if worker.paused:
         yield f"  paused: {', '.join(worker.paused)}"
     if worker.last_error:
-        yield f"  last error: {safe(worker.last_error)}"
+        yield f"  last error: {visible(worker.last_error)}"
 
 
 def _stage(stage: StageStatus) -> str:

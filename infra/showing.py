@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.terminal import safe
+from infra.terminal import safe, visible
 from schemas.dead_letter import DeadLetter
 from schemas.verdict import Verdict
 
@@ -33,7 +33,7 @@ def dead_letter_line(letter: DeadLetter) -> str:
     return (
         f"{letter.failed_at:%Y-%m-%d %H:%M:%S}  {letter.stage}  {letter.code}  {who}  {size}, "
         f"{letter.attempts} attempts, from {source.topic}/{source.partition}@{source.offset}  "
-        f"{safe(letter.detail)} (at {safe(letter.path)})"
+        f"{visible(letter.detail)} (at {visible(letter.path)})"
     )
 
 

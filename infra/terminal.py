@@ -24,13 +24,21 @@ def safe(text: str) -> str:
 
     The escapes are Python's, and a backslash is doubled: so two different texts never look the same.
     """
-    if text.isascii() and text.isprintable() and "\\" not in text:
+    return visible(text.replace("\\", "\\\\")) if "\\" in text else visible(text)
+
+
+def visible(text: str) -> str:
+    r"""The same, with backslashes as they are: for our own sentences, and for content that is to be read.
+
+    A text that holds the four characters `\x1b` looks like one that holds the escaped one.
+    """
+    if text.isascii() and text.isprintable():
         return text
     marks = 0
     shown: list[str] = []
     for char in text:
         marks = marks + 1 if unicodedata.combining(char) else 0
-        is_plain = char.isprintable() and char != "\\" and not _INVISIBLE_ONE.match(char)
+        is_plain = char.isprintable() and not _INVISIBLE_ONE.match(char)
         shown.append(char if is_plain and marks <= _MARKS_MAX else _escaped(char))
     return "".join(shown)
 
@@ -50,8 +58,6 @@ def fit(text: str, columns: int) -> str:
 
 
 def _escaped(char: str) -> str:
-    if char == "\\":
-        return "\\\\"
     escaped = char.encode("unicode_escape", "surrogatepass").decode("ascii")
     if escaped != char:
         return escaped

@@ -51,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
         shown += 1
         if shown == args.until:
             break
+    if not shown:
+        # On stderr: what is counted or parsed has no line.
+        print(
+            "No dead letters." if not (args.code or args.stage) else "No such dead letters.", file=sys.stderr
+        )
     return ExitCode.OK
 
 
@@ -59,7 +64,7 @@ def shown_as(letter: DeadLetter, *, as_json: bool, with_content: bool) -> str:
     from msgspec.structs import replace
 
     from infra.showing import dead_letter_line
-    from infra.terminal import safe
+    from infra.terminal import visible
     from schemas.wire import encode
 
     if as_json:
@@ -68,4 +73,4 @@ def shown_as(letter: DeadLetter, *, as_json: bool, with_content: bool) -> str:
         ).decode()
     if not with_content or letter.payload is None:
         return dead_letter_line(letter)
-    return f"{dead_letter_line(letter)}\n    {safe(letter.payload.decode('utf-8', 'backslashreplace'))}"
+    return f"{dead_letter_line(letter)}\n    {visible(letter.payload.decode('utf-8', 'backslashreplace'))}"

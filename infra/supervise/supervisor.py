@@ -18,7 +18,7 @@ from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, 
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.logs import RotatingLog
 from infra.supervise.reaping import Reaper
-from infra.terminal import safe
+from infra.terminal import visible
 from schemas.settings import SuperviseSettings
 from streams.ports import Clock
 
@@ -244,4 +244,4 @@ class Supervisor:
 
 def _last_words(child: Child, status: int) -> str:
     # Who was killed had no time for any.
-    return f" Its last words: {safe(child.last_words)}" if status > 0 and child.last_words else ""
+    return f" Its last words: {visible(child.last_words)}" if status > 0 and child.last_words else ""

@@ -50,6 +50,13 @@ def test_a_dead_letters_content_is_shown_only_if_that_is_asked_for() -> None:
     assert json.loads(dead_letters.shown_as(letter, as_json=True, with_content=True))["key"] == "aGlkZGVu"
 
 
+def test_a_dead_letters_words_and_content_stand_as_they_are_but_for_what_is_not_visible() -> None:
+    letter = replace(LETTER, detail=r"matches '^[^\x00]+\Z'", payload=b'{"a": "C:\\\\new\x07 \xe2\x80\xae"}')
+    line, content = dead_letters.shown_as(letter, as_json=False, with_content=True).splitlines()
+    assert r"matches '^[^\x00]+\Z' (at" in line
+    assert content == r'    {"a": "C:\\new\x07 \u202e"}'
+
+
 @pytest.mark.parametrize(
     ("filters", "passes"),
     [

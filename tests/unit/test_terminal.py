@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.terminal import fit, safe
+from infra.terminal import fit, safe, visible
 
 ANY_TEXT = st.text(st.characters())  # Surrogates, too.
 
@@ -41,6 +41,13 @@ def test_nothing_but_visible_characters_and_blanks_is_left(text: str) -> None:
     shown = safe(text)
     assert shown.isprintable()
     assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@given(ANY_TEXT)
+def test_what_is_only_made_visible_differs_in_backslashes_alone(text: str) -> None:
+    assert visible(text).isprintable()
+    assert visible(text.replace("\\", "")) == safe(text.replace("\\", ""))
+    assert visible("C:\\x " + text).startswith("C:\\x ")
 
 
 @given(ANY_TEXT)
