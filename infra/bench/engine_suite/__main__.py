@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
 }
 
 _MISSED = 1
+_TERMINATED = 128 + signal.SIGTERM
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     effort = Effort(rounds=args.rounds, events=args.events, soak_events=args.soak_events)
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")
     print(f"{effort.rounds} rounds in turns; {effort.events:,} records each; medians; targets are for ratios")
+    # Whoever ends it early leaves no broker behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     with arena() as ground:
         findings = [finding for name in args.only or SECTIONS for finding in _told(name, ground, effort)]
     print(summary(findings))
