@@ -32,11 +32,11 @@ run: $(VENV)/.run-ready  ## Kafka, a node, a worker and demo traffic, until Ctrl
 
 # A part of the tests finds the broker that `make broker` has left running, and is quicker for it; the whole
 # always starts a fresh one.
-test: $(VENV)/.test-ready  ## All tests but interop and the fault suite; T=path runs a part, on `make broker` if up.
+test: $(VENV)/.test-ready  ## All tests but interop; T=path runs a part, on `make broker` if it is up.
 ifdef T
 	@PENSTOCK_TEST_DATA_DIR=.penstock/test $(BIN)/python -m pytest $(T) $(ARGS)
 else
-	@$(BIN)/python -m pytest -m "not interop" --ignore-glob="tests/fault/*_faults.py" $(ARGS)
+	@$(BIN)/python -m pytest -m "not interop" $(ARGS)
 endif
 
 check: lint  ## Lint, types, import order, and the quick tests without a broker; under a minute.

@@ -42,7 +42,7 @@ class Size:
 
 
 # Some seconds of events, and more as long as the cuts take.
-SHORT = Size(events=2_500, rate_per_s=300, cuts_min=1, settle_within_s=60)
+SHORT = Size(events=1_800, rate_per_s=300, cuts_min=1, settle_within_s=60)
 # Half a minute of them, at a rate that two cores share between two kinds of work and a broker.
 FULL = Size(events=50_000, rate_per_s=1_500, cuts_min=5, settle_within_s=180)
 
@@ -57,7 +57,8 @@ class Setting:
     static: Collection[Work]
     """The kinds of work whose workers are static members; the others are dynamic ones."""
     replicas: int
-    session_timeout_ms: int = 15_000
+    session_timeout_ms: int = 60_000
+    """Longer than any outage takes, on however busy a machine: where a session ends, work is repeated."""
     delivery_timeout_ms: int = 120_000
 
 
