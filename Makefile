@@ -51,8 +51,9 @@ lint: $(VENV)/.test-ready  ## Lint, formatting, types, import order.
 interop: $(VENV)/.test-ready  ## Tests with foreign tools: kcat, Node.js (see CONTRIBUTING).
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
+# One of them waits for ten minutes.
 fault: $(VENV)/.test-ready  ## The tests that kill and break things, the engine's fault suite at full size.
-	@$(BIN)/python -m pytest -m fault tests/fault --full $(ARGS)
+	@$(BIN)/python -m pytest -m fault tests/fault --full -o faulthandler_timeout=1200 $(ARGS)
 
 bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (ARGS=…).
 	@$(BIN)/python -m infra.bench $(ARGS)
