@@ -21,7 +21,9 @@ from infra.kafka import aiokafka_group_options, aiokafka_options, producer_optio
 from schemas.settings import KafkaSettings
 from streams.app import each_batch, stage_app
 from streams.clock import SystemClock
+from streams.core.failing import Patience
 from streams.core.pressure import Bounds
+from streams.failing import Failing
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
@@ -59,6 +61,9 @@ class Stage:
         work: Work = uneven,
         drain_timeout_ms: int = 5_000,
         bounds: Bounds = BOUNDS,
+        patience: Patience | None = None,
+        commit_interval_ms: int = 200,
+        commit_records: int = 20_000,
     ) -> None:
         kafka = KafkaSettings(bootstrap=bootstrap, session_timeout_ms=6_000, heartbeat_interval_ms=1_000)
         self.clock = SystemClock()
@@ -72,6 +77,7 @@ class Stage:
             clock=self.clock,
             bounds=lambda: bounds,
             urgency_of=lambda topic: 0 if topic.endswith("urgent") else 1,
+            commit_records=commit_records,
         )
         self.app = stage_app(
             group=f"{prefix}group",
@@ -84,14 +90,18 @@ class Stage:
             ),
             datadir=directory,
             instance=f"{prefix}{name}",
-            commit_interval_ms=200,
+            commit_interval_ms=commit_interval_ms,
         )
         self._jobs: set[asyncio.Task[None]] = set()
+        self.condemned: list[Record] = []
+        self.failing = Failing(
+            self.partitions, condemn=self._condemn, stop_worker=self.failures.append, patience=patience
+        )
         topics = [f"{prefix}urgent", f"{prefix}patient"]
 
         @self.app.agent(self.app.topic(*topics), name="test")
         async def agent(stream: faust.StreamT[Batch]) -> None:
-            await each_batch(stream, self._handle, self.failures.append)
+            await each_batch(stream, self._handle, self.failing)
 
     async def _handle(self, batch: Batch) -> None:
         await self.publisher.room(len(batch.records))
@@ -104,6 +114,10 @@ class Stage:
         await asyncio.sleep(self.work(record))
         copy = Outgoing(f"{self.prefix}out", record.partition, record.key, record.value or b"")
         await self.publisher.publish([copy])
+        batch.settle(record.offset)
+
+    def _condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
+        self.condemned.append(record)
         batch.settle(record.offset)
 
     def _fatal(self, reason: str) -> None:

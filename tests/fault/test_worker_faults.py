@@ -65,6 +65,20 @@ def test_a_worker_frozen_for_longer_than_its_session(broker: EmbeddedKafka, tria
         both.finish(repeats="of what was cut off")
 
 
+def test_a_frozen_worker_is_replaced_and_wakes(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker, session_timeout_ms=SESSION_TIMEOUT_MS) as both:
+        for _ in both.cuts(0.3, 1.0):
+            victims = [both.chance.choice(trial.crew.regulars) for trial in both]
+            for victim in victims:
+                victim.freeze()
+                victim.replace()
+            for victim in victims:
+                victim.await_working()
+            for victim in victims:
+                assert "Fenced(" in victim.lay_ghost()
+        both.finish(repeats="of cut-off runs")
+
+
 def _join(both: Trials) -> None:
     for trial in both:
         trial.crew.guest.start()
