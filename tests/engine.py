@@ -61,6 +61,7 @@ class Stage:
         work: Work = uneven,
         drain_timeout_ms: int = 5_000,
         bounds: Bounds = BOUNDS,
+        is_bad: Callable[[Record], bool] = lambda _: False,
         patience: Patience | None = None,
         commit_interval_ms: int = 200,
         commit_records: int = 20_000,
@@ -69,6 +70,7 @@ class Stage:
         self.clock = SystemClock()
         self.prefix = prefix
         self.work = work
+        self.is_bad = is_bad
         self.publisher = KafkaPublisher(producer_options(kafka, bootstrap), on_fatal=self._fatal)
         self.failures: list[Exception] = []
         self.partitions = Partitions(
@@ -105,6 +107,8 @@ class Stage:
 
     async def _handle(self, batch: Batch) -> None:
         await self.publisher.room(len(batch.records))
+        if any(map(self.is_bad, batch.records)):
+            raise ValueError
         for record in batch.records:
             job = asyncio.ensure_future(self._one(batch, record))
             self._jobs.add(job)

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from infra.cli import complain
     from infra.errors import ExitCode, Failure
     from infra.logs import open_log
+    from infra.reasons import last_words
     from infra.settings import load
     from infra.supervise.lock import name_lock
     from infra.worker import STAGES, Worker
@@ -60,5 +61,9 @@ def run(args: argparse.Namespace) -> int:
             os._exit(code)
         return code
 
-    with name_lock(Path(loaded.settings.data_dir), args.name, f"A worker named {args.name}"):
-        return uvloop.run(main())
+    try:
+        with name_lock(Path(loaded.settings.data_dir), args.name, f"A worker named {args.name}"):
+            return uvloop.run(main())
+    except Failure as failure:
+        sentence = last_words(failure.exit_code, failure.sentence)
+        raise Failure(sentence, exit_code=failure.exit_code) from None
