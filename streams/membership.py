@@ -36,7 +36,7 @@ class MemberConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokaf
     ) -> None:
         super().__init__(group_instance_id=group_instance_id, **options)
         if group_instance_id is not None:
-            self._client = _Client(self._client, group_instance_id, on_fenced)
+            self._client = KnownMember(self._client, group_instance_id, on_fenced)
 
     @property
     def is_member(self) -> bool:
@@ -44,7 +44,7 @@ class MemberConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokaf
         return self._coordinator is not None and self._coordinator.generation >= 0
 
 
-class _Client:
+class KnownMember:
     """What a static member says to the brokers, and hears."""
 
     def __init__(
