@@ -130,6 +130,9 @@ class Failing:
         self._partitions.counts.failures += 1
         known = self._steps[step]
         self._suspects[_Suspect(known, batch, record, again, bug, known.passed)] = None
+        self._begin()
+
+    def _begin(self) -> None:
         if self._retrying is None:
             self._retrying = asyncio.ensure_future(self._retry())
             self._retrying.add_done_callback(self._retried)
@@ -140,6 +143,9 @@ class Failing:
             # A bug of ours, or of who condemns. What is unsettled comes again.
             self._give_up()
             self._stop_worker(bug if isinstance(bug, Exception) else RuntimeError(type(bug).__name__))
+        if self._suspects and not retrying.cancelled():
+            # They came between the end of the work and this.
+            self._begin()
 
     def _give_up(self) -> None:
         """A drain has begun: whoever comes next may have more luck."""
@@ -165,15 +171,21 @@ class Failing:
             return
         # While it is tried it is nobody's suspect: a drain that begins now waits for its end.
         del self._suspects[suspect]
+        if suspect.batch.is_wanted and await self._passes(suspect):
+            return
+        if suspect.batch.is_wanted:
+            self._suspects[suspect] = None
+        else:
+            suspect.batch.abandon((suspect.record.offset,))
+
+    async def _passes(self, suspect: _Suspect) -> bool:
         try:
             await suspect.again()
         except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
             self._partitions.counts.failures += 1
             suspect.failed_again(bug)
-            if suspect.batch.is_wanted:
-                self._suspects[suspect] = None
-            else:
-                suspect.batch.abandon((suspect.record.offset,))
+            return False
+        return True
 
     def _consequences(self) -> float:
         """Condemn, or stop the worker; how long to wait before the next round."""
@@ -200,9 +212,9 @@ class Failing:
         return max(waits_ms)
 
     def _bury(self, suspect: _Suspect) -> None:
+        self._condemn(suspect.batch, suspect.record, suspect.bug)
         del self._suspects[suspect]
         self._partitions.counts.condemned += 1
-        self._condemn(suspect.batch, suspect.record, suspect.bug)
 
     def _stop(self, suspects: list[_Suspect]) -> None:
         """The stage is broken: nothing of this is settled, and the worker ends."""

@@ -236,6 +236,32 @@ async def test_a_bug_of_who_condemns_stops_the_worker_and_loses_nothing():
     assert (type(stage.stopped[0]), stage.committable) == (KeyError, 0)
 
 
+@virtual
+async def test_one_that_fails_in_the_moment_in_which_the_last_one_passes_is_tried_again_too():
+    stage = Stage()
+    batch = stage.batch(2)
+    first, second = batch.records
+
+    def works_the_second_time() -> None:
+        if stage.tried.total() < 2:
+            stage.look_at(first)
+            raise Bug
+        batch.settle_all()
+
+    def second_fails_meanwhile() -> None:
+        stage.look_at(first)
+        asyncio.get_running_loop().call_soon(
+            stage.failing.attempt, "step", batch, second, works_the_second_time
+        )
+
+    def fail() -> None:
+        raise Bug
+
+    stage.failing.attempt("step", batch, first, fail, again=second_fails_meanwhile)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert stage.condemned == []
+
+
 # -- any set of culprits -----------------------------------------------------------------------------------
 
 
