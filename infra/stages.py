@@ -56,7 +56,7 @@ def make_stage(stage: Stage, parts: StageParts) -> tuple[Partitions, faust.App]:
         clock=parts.clock,
         bounds=lambda: _bounds(parts.settings()),
         urgency_of=parts.topics.urgency_of,
-        commit_records=parts.settings().engine.commit_records,
+        commit_records_max=parts.settings().engine.commit_records_max,
         paused=parts.topics.of_priorities(parts.guidance.orders.paused),
     )
     app = _app(partitions, parts)

@@ -298,12 +298,12 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
     commit_interval_ms: Annotated[
         int, Meta(ge=50, le=60_000, description="How often the watermark is committed.", extra=RESTART)
     ] = 500
-    commit_records: Annotated[
+    commit_records_max: Annotated[
         int,
         Meta(
             ge=1,
             le=10_000_000,
-            description="It is committed sooner after so many records: a crash repeats hardly more of them.",
+            description="Most settled records that wait for the next commit; at the bound it comes at once.",
             extra=RESTART,
         ),
     ] = 20_000

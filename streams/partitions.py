@@ -139,13 +139,13 @@ class Partitions:
     urgency_of: Callable[[str], int]
     paused: frozenset[str] = frozenset()
     """Topics that an operator has paused."""
-    commit_records: int = 20_000
+    commit_records_max: int = 20_000
     """So many settled records are committed before the timer says so: a crash repeats no more of them."""
     counts: Counts = field(default_factory=Counts)
     progress: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever something was taken, settled, abandoned or released."""
     commit_due: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when `commit_records` are settled and not committed."""
+    """Set when `commit_records_max` are settled and not committed."""
     on_drain: list[Callable[[], None]] = field(default_factory=list)
     """Called when a drain begins: give up what was not begun."""
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
@@ -247,7 +247,7 @@ class Partitions:
     def _settled(self, records: int) -> None:
         self.counts.settled += records
         self._uncommitted += records
-        if self._uncommitted >= self.commit_records:
+        if self._uncommitted >= self.commit_records_max:
             self.commit_due.set()
         self.progress.set()
 

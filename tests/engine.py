@@ -64,7 +64,7 @@ class Stage:
         is_bad: Callable[[Record], bool] = lambda _: False,
         patience: Patience | None = None,
         commit_interval_ms: int = 200,
-        commit_records: int = 20_000,
+        commit_records_max: int = 20_000,
     ) -> None:
         kafka = KafkaSettings(bootstrap=bootstrap, session_timeout_ms=6_000, heartbeat_interval_ms=1_000)
         self.clock = SystemClock()
@@ -79,7 +79,7 @@ class Stage:
             clock=self.clock,
             bounds=lambda: bounds,
             urgency_of=lambda topic: 0 if topic.endswith("urgent") else 1,
-            commit_records=commit_records,
+            commit_records_max=commit_records_max,
         )
         self.app = stage_app(
             group=f"{prefix}group",

@@ -242,7 +242,7 @@ async def test_much_that_is_settled_is_committed_before_the_timer_says_so(
 ) -> None:
     produce(kafka, f"{topics}patient", range(EVENTS))
     async with running(
-        Stage(kafka, topics, tmp_path, work=at_once, commit_interval_ms=600_000, commit_records=500)
+        Stage(kafka, topics, tmp_path, work=at_once, commit_interval_ms=600_000, commit_records_max=500)
     ) as stage:
         await eventually(lambda: stage.partitions.counts.settled == EVENTS, within_s=60)
         counts = stage.partitions.counts

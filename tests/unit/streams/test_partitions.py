@@ -190,7 +190,7 @@ def test_progress_is_told_whenever_somebody_may_wait_for_it(owned: Partitions):
 
 
 def test_a_commit_is_due_when_so_many_are_settled(owned: Partitions):
-    owned.commit_records = 5
+    owned.commit_records_max = 5
     first, second = batch_of(owned, 4), batch_of(owned, 4, tp=OTHER)
     first.settle_all()
     assert not owned.commit_due.is_set()
@@ -205,7 +205,7 @@ def test_a_commit_is_due_when_so_many_are_settled(owned: Partitions):
 
 
 def test_what_was_settled_before_a_rebalance_does_not_make_a_commit_due_after_it(owned: Partitions):
-    owned.commit_records = 5
+    owned.commit_records_max = 5
     batch_of(owned, 4).settle_all()
     owned.open([TP])
     batch_of(owned, 4).settle_all()
