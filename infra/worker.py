@@ -124,8 +124,6 @@ class Worker:
         try:
             await self._until_stopping(self._start())
             await self._stopping.wait()
-        except Failure as failure:
-            self.stop(failure)
         finally:
             reloading.cancel()
             await self._stop()
