@@ -18,7 +18,7 @@ async def test_the_example_of_the_page_reads_a_topic_and_commits_what_it_has_han
     (code,) = re.findall(
         r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
-    page: dict[str, Any] = {}
+    page: dict[str, Any] = {"__name__": "page"}
     exec(compile(code, PAGE.name, "exec"), page)  # noqa: S102 - it is our own page
     make_topics(kafka, topics_prefix)
     produce(kafka, f"{topics_prefix}patient", range(400))
