@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import assert_never
 
 import faust
@@ -74,7 +73,7 @@ class Judge:
         """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
         await self.settling.room(len(batch.records))
         async for record in in_turns(batch.records, self.clock):
-            self.failing.attempt("asking", batch, record, partial(self._admit, batch, record))
+            self.failing.attempt("asking", batch, record, self._admit, batch, record)
 
     def _admit(self, batch: Batch, record: Record) -> None:
         """Queue a record up; where that cannot be, it becomes a dead letter."""
@@ -149,7 +148,7 @@ class Judge:
 
     def _end(self, work: _Work, outcome: Outcome) -> None:
         """A job came to its end. Whatever happens here, the record becomes a verdict or a dead letter."""
-        self.failing.attempt("answer", work.batch, work.record, partial(self._conclude, work, outcome))
+        self.failing.attempt("answer", work.batch, work.record, self._conclude, work, outcome)
 
     def _conclude(self, work: _Work, outcome: Outcome) -> None:
         match outcome:

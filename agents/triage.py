@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import faust
 
@@ -62,11 +61,7 @@ class Triage:
         outgoing: list[Outgoing] = []
         async for record in in_turns(batch.records, self.clock):
             made = self.failing.attempt(
-                "triage",
-                batch,
-                record,
-                partial(self._handled, record, began_ms),
-                again=partial(self._alone, batch, record),
+                "triage", batch, record, self._handled, record, began_ms, again=self._alone
             )
             if made is not None:
                 records.append(record)

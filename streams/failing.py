@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from streams.core.failing import Again, Hopeless, Patience, Trial, weigh
 from streams.partitions import Batch, Partitions
@@ -96,14 +96,16 @@ class Failing:
         step: str,
         batch: Batch,
         record: Record,
-        work: Callable[[], T],
-        again: Callable[[], object] | None = None,
+        work: Callable[..., T],
+        *args: Any,
+        again: Callable[[Batch, Record], object] | None = None,
     ) -> T | None:
-        """Work on a record. Where that raises, `again` (or `work`) is tried later, and this is None."""
+        """Work on a record. Where that raises, the same, or `again`, is tried later, and this is None."""
         try:
-            return work()
+            return work(*args)
         except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
-            self._suspect(step, batch, record, partial(_awaited, again or work), bug)
+            later = partial(again, batch, record) if again else partial(work, *args)
+            self._suspect(step, batch, record, partial(_awaited, later), bug)
             return None
 
     async def handle(self, batch: Batch, handle: Callable[[Batch], Awaitable[None]]) -> None:

@@ -163,7 +163,7 @@ async def test_what_one_step_does_well_is_no_evidence_for_another():
         raise Bug
 
     for record in batch.records:
-        stage.failing.attempt("asking", batch, record, lambda: stage.failing.passed("asking"))
+        stage.failing.attempt("asking", batch, record, stage.failing.passed, "asking")
         stage.failing.attempt("answer", batch, record, fail)
     await reaches(lambda: stage.stopped)
     assert stage.condemned == []
@@ -248,7 +248,7 @@ async def test_one_that_fails_in_the_moment_in_which_the_last_one_passes_is_trie
             raise Bug
         batch.settle_all()
 
-    def second_fails_meanwhile() -> None:
+    def second_fails_meanwhile(*_: object) -> None:
         stage.look_at(first)
         asyncio.get_running_loop().call_soon(
             stage.failing.attempt, "step", batch, second, works_the_second_time
