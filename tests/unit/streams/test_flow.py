@@ -181,7 +181,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_record_was_handed_over_once_and_in_order(self):
-        for tp, offsets in self.handed.items():
+        for offsets in self.handed.values():
             first = offsets[0] if offsets else 0
             assert offsets == list(range(first, first + len(offsets)))
 
