@@ -17,7 +17,7 @@ import aiokafka
 import faust
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.topics import Topic
@@ -147,6 +147,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
+        self._check_errors(consumer)
         limit = max_records or 1
         with fetcher._subscriptions.fetch_context():
             records = await self._buffered(fetcher, active_partitions, limit)
@@ -154,6 +155,16 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 records = await self._buffered(fetcher, active_partitions, limit)
             self.fetched_in = consumer._coordinator.generation
             return records
+
+    def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.
+
+        A broker that went away before it said what it understands may come back; the rest stops the worker.
+        """
+        try:
+            consumer._coordinator.check_errors()
+        except IncompatibleBrokerVersion as trouble:
+            self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
 
     async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
         found: dict[TP, list[Any]] = {}
@@ -475,15 +486,13 @@ class BatchConsumer(driver.Consumer):
 
 
 async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
-    """Wait for the next answer of a broker; True if one came."""
+    """Wait for the next answer of a broker; True if one came. What went wrong, the next fetch is told."""
     waiter = fetcher._create_fetch_waiter()
     done, _ = await asyncio.wait([waiter], timeout=within_s)
     if not done:
         waiter.cancel()
         return False
-    # Tells of a refused right.
-    waiter.result()
-    return True
+    return waiter.exception() is None
 
 
 def _plain(tp: TopicPartition) -> TP:

@@ -84,6 +84,9 @@ def test_what_is_called_on_aiokafkas_own_objects_is_there() -> None:
     assert callable(SubscriptionState.fetch_context)
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation" in source
+    assert callable(GroupCoordinator.check_errors)
+    # Whoever fails to hear of an error makes it wait for ever.
+    assert "self._error_consumed_fut.set_result(None)" in source
     # The way on which a member that was replaced is noticed.
     assert "await self._client.send(" in source
     assert callable(AIOKafkaClient.send)
