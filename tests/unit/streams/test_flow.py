@@ -203,6 +203,13 @@ class FlowMachine(RuleBasedStateMachine):
         """
         if not hasattr(self, "runner"):
             return
+        try:
+            self._assert_nothing_is_left()
+        finally:
+            self.runner.close()
+            self.directory.cleanup()
+
+    def _assert_nothing_is_left(self):
         for tp in TPS:
             self.brokers.ends[tp] += 1
         self.partitions.pause(frozenset())
@@ -214,8 +221,6 @@ class FlowMachine(RuleBasedStateMachine):
                 break
             self.runner.run(self._fetch())
         assert [tp for tp in TPS if not self._is_done(tp)] == []
-        self.runner.close()
-        self.directory.cleanup()
 
     def _is_done(self, tp):
         owned = self.partitions.owned[TopicPartition(*tp)]
