@@ -26,7 +26,7 @@ from streams.clock import SystemClock
 from streams.core.pressure import Bounds
 from streams.failing import Failing
 from streams.partitions import Batch, Partitions
-from streams.ports import BY_KEY, Outgoing, Record
+from streams.ports import BY_KEY, Outgoing, Record, size_of
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
@@ -86,7 +86,7 @@ class Stage:
             if time.perf_counter() >= others_turn_s:
                 await asyncio.sleep(0)
                 others_turn_s = time.perf_counter() + SLICE_MS / 1_000
-        await self.publisher.room(len(outgoing))
+        await self.publisher.room(len(outgoing), size_of(outgoing))
 
         def settle(confirmed: asyncio.Future[None]) -> None:
             confirmed.result()
