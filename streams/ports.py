@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from schemas.event import Event
 from schemas.policy import Policy
@@ -55,8 +57,11 @@ Of as many as the topic really has: who starts on the topic checks that they are
 """
 
 
-class Outgoing(NamedTuple):
-    """A record to be written; its partition is named by us, or left to its key."""
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """A record to be written; its partition is named by us, or left to its key.
+
+    Made for every event: a named tuple takes three times as long to make and to read.
+    """
 
     topic: str
     partition: int

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.core.partitioning import partition_of
 from streams.ports import BY_KEY, Outgoing
@@ -80,7 +81,7 @@ def test_whatever_its_key_is_a_record_that_is_left_to_it_lies_where_our_own_hash
 def written(kafka: str, records: Sequence[Outgoing]) -> Written:
     """Write the records through a publisher, and read where they are."""
     mark = b"%d" % next(MARKS)
-    asyncio.run(_publish(kafka, [record._replace(value=mark) for record in records]))
+    asyncio.run(_publish(kafka, [replace(record, value=mark) for record in records]))
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "unused", "enable.auto.commit": False})
     consumer.assign([TopicPartition(records[0].topic, number, 0) for number in range(PARTITIONS)])
     found: Written = {}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+from msgspec.structs import replace
 
 from infra.kafka import producer_options
 from schemas.settings import KafkaSettings
@@ -205,7 +206,7 @@ async def test_a_refusal_names_the_positions_and_the_others_are_written(harness:
 
 @pytest.mark.parametrize("partition", [1, BY_KEY])
 async def test_equal_records_that_are_refused_are_named_each(harness: Harness, partition: int):
-    poison = harness.refused(7)._replace(partition=partition)
+    poison = replace(harness.refused(7), partition=partition)
     with pytest.raises(PublishError) as refusal:
         await confirmed(harness.publisher, [poison, poison])
     assert refusal.value.failed == (0, 1)
@@ -213,9 +214,7 @@ async def test_equal_records_that_are_refused_are_named_each(harness: Harness, p
 
 async def test_a_refused_record_whose_partition_is_left_to_its_key_is_named_too(harness: Harness):
     batch = [
-        (harness.refused(number) if number == 3 else record(harness.strict, number))._replace(
-            partition=BY_KEY
-        )
+        replace(harness.refused(number) if number == 3 else record(harness.strict, number), partition=BY_KEY)
         for number in range(6)
     ]
     with pytest.raises(PublishError) as refusal:
@@ -225,7 +224,7 @@ async def test_a_refused_record_whose_partition_is_left_to_its_key_is_named_too(
 
 
 async def test_a_refused_record_with_headers_is_named_too(harness: Harness):
-    poison = harness.refused(1)._replace(headers=(("traceparent", b"00-1"),))
+    poison = replace(harness.refused(1), headers=(("traceparent", b"00-1"),))
     with pytest.raises(PublishError) as refusal:
         await confirmed(harness.publisher, [record(harness.strict, 0), poison])
     assert refusal.value.failed == (1,)
