@@ -30,6 +30,7 @@ from mode.types import ServiceT
 from streams.membership import Fenced, MemberConsumer
 from streams.partitions import Partitions, TopicPartition
 from streams.rescuing import Rescuer
+from streams.unpacking import lighten
 
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
@@ -172,6 +173,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
+                lighten(fetcher._records[tp])
                 # One at a time: a record that cannot be read must not take others with it.
                 try:
                     found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))
