@@ -14,6 +14,7 @@ from pathlib import Path
 import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
@@ -24,6 +25,7 @@ from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread
 
+import streams.connecting
 import streams.membership
 import streams.transport
 import streams.unpacking
@@ -40,6 +42,7 @@ SEAMS = {
     "_drain_messages": driver.Consumer,
     "_get_active_partitions": driver.Consumer,
     "_create_fetch_waiter": Fetcher,
+    "_get_conn": AIOKafkaClient,
     "_getmany": driver.Consumer,
     "_new_consumer_thread": driver.Consumer,
     "_consumer_record": PartitionRecords,
@@ -49,6 +52,7 @@ ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
     "_close_thread_loop_on_stop": ServiceThread,
     "_client": aiokafka.AIOKafkaConsumer,
+    "_writer": AIOKafkaConnection,
     "_member_id": JoinGroupRequest,
     "_thread": driver.Consumer.__mro__[1],
     "_fetcher": aiokafka.AIOKafkaConsumer,
@@ -107,7 +111,7 @@ def test_aiokafka_still_does_not_know_that_a_member_was_replaced() -> None:
 
 
 def test_no_other_private_name_is_leaned_on() -> None:
-    modules = (streams.transport, streams.membership, streams.unpacking)
+    modules = (streams.connecting, streams.transport, streams.membership, streams.unpacking)
     tree = ast.parse("\n".join(_body_of(Path(module.__file__)) for module in modules))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     defined = {
