@@ -35,6 +35,8 @@ from streams.unpacking import lighten
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
+# The group's coordinator is listened to this often where nothing is fetched.
+_LISTEN_S = 0.5
 # A fetch that brought fewer records than this leaves the next ones so much time to come together.
 _TRICKLE_RECORDS = 32
 _TRICKLE_S = 0.001
@@ -129,6 +131,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             partition_assignment_strategy=[RangePartitionAssignor],
             max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
+            # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
+            # looks for a hole (`_is_hole`) must see as much as whoever fetches.
+            isolation_level="read_committed",
         )
 
     def _fenced(self, reason: Fenced) -> None:
@@ -156,6 +161,19 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 records = await self._buffered(fetcher, active_partitions, limit)
             self.fetched_in = consumer._coordinator.generation
             return records
+
+    @Service.task
+    async def _listen(self) -> None:
+        """Hear the coordinator where nobody fetches: before the first assignment, and in a rebalance."""
+        while not self.should_stop:
+            await self.sleep(_LISTEN_S)
+            if self._consumer is None or self._consumer._coordinator is None:
+                continue
+            try:
+                self._check_errors(self._consumer)
+            except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody else would ever hear of it
+                asyncio.run_coroutine_threadsafe(self.consumer.crash(trouble), self.parent_loop)
+                return
 
     def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.

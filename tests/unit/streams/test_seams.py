@@ -48,6 +48,7 @@ SEAMS = {
 ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
     "_close_thread_loop_on_stop": ServiceThread,
+    "_consumer": driver.AIOKafkaConsumerThread,
     "_client": aiokafka.AIOKafkaConsumer,
     "_member_id": JoinGroupRequest,
     "_thread": driver.Consumer.__mro__[1],
@@ -70,6 +71,7 @@ OURS = {
     "_HELD_WAIT_S",
     "_IDLE_WAIT_S",
     "_LAST_COMMIT_S",
+    "_LISTEN_S",
     "_POLL_INTERVAL_MS",
     "_RESCUED_AT_ONCE",
     "_TRICKLE_RECORDS",
