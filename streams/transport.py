@@ -167,7 +167,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Hear the coordinator where nobody fetches: before the first assignment, and in a rebalance."""
         while not self.should_stop:
             await self.sleep(_LISTEN_S)
-            if self._consumer is None or self._consumer._coordinator is None:
+            if self._consumer is None or self._consumer._fetcher is None:
                 continue
             try:
                 self._check_errors(self._consumer)
@@ -176,7 +176,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 return
 
     def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.
+        """Hear what aiokafka complains of: until somebody does, its coordinator rests.
 
         A broker that went away before it said what it understands may come back; the rest stops the worker.
         """
@@ -184,6 +184,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             consumer._coordinator.check_errors()
         except IncompatibleBrokerVersion as trouble:
             self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
+        # What goes on in the background, and would end without a word: nothing would ever be fetched again.
+        for task in (consumer._fetcher.error_future, consumer._client._sync_task):
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
 
     async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
         found: dict[TP, list[Any]] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import confluent_kafka as ck
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
 from aiokafka.record.util import calc_crc32c
@@ -234,6 +235,24 @@ async def test_a_right_that_is_missing_at_the_first_join_is_told(
     async with asyncio.timeout(30), running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
         await eventually(lambda: stage.app.crash_reason, within_s=20)
         assert isinstance(stage.app.crash_reason, GroupAuthorizationFailedError)
+
+
+async def test_a_connection_that_ends_as_it_is_asked_costs_one_try(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is how uvloop tells it, and aiokafka expects something else."""
+    send, left = AIOKafkaClient.send, [RuntimeError("the handler is closed")]
+
+    async def closed(client: AIOKafkaClient, node_id: int, request: object, **options: object) -> object:
+        if left and type(request).__name__ == "FetchRequest":
+            raise left.pop()
+        return await send(client, node_id, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", closed)
+    produce(kafka, f"{topics}patient", range(10))
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == 10, within_s=20)
+    assert not left
 
 
 def _fail_to_join(monkeypatch: pytest.MonkeyPatch, *errors: KafkaError) -> None:

@@ -27,7 +27,9 @@ class FakeAiokafka:
     """A consumer of aiokafka's with one buffered partition; it is its own fetcher, coordinator and state."""
 
     def __init__(self) -> None:
-        self._fetcher = self._coordinator = self._subscriptions = self
+        self._fetcher = self._coordinator = self._subscriptions = self._client = self
+        self.error_future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sync_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
         self._records = {LOW: FOUND}
         self.generation = 1
@@ -103,4 +105,12 @@ async def test_a_complaint_wakes_who_waits_and_is_told_at_the_next_fetch(thread:
     kafka.complain(GroupAuthorizationFailedError("group"))
     assert await waiting == {}
     with pytest.raises(GroupAuthorizationFailedError):
+        await fetch(thread, kafka)
+
+
+@pytest.mark.parametrize("task", ["error_future", "_sync_task"])
+async def test_what_has_ended_in_the_background_ends_the_fetch(thread: BatchConsumerThread, task: str):
+    kafka = FakeAiokafka()
+    getattr(kafka, task).set_exception(KafkaError("unexpected"))
+    with pytest.raises(KafkaError, match="unexpected"):
         await fetch(thread, kafka)

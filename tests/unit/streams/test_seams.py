@@ -63,6 +63,7 @@ ATTRIBUTES = {
     "_check_crcs": PartitionRecords,
     "_isolation_level": PartitionRecords,
     "_records_iterator": PartitionRecords,
+    "_sync_task": AIOKafkaClient,
 }
 OURS = {
     "_BATCHES_WAITING_MAX",
@@ -91,6 +92,7 @@ def test_an_attribute_that_the_engine_leans_on_is_there(name: str, owner: type) 
 
 def test_what_is_called_on_aiokafkas_own_objects_is_there() -> None:
     assert callable(Fetcher.fetched_records)
+    assert isinstance(Fetcher.error_future, property)
     assert callable(SubscriptionState.fetch_context)
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation" in source
