@@ -195,7 +195,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
-                lighten(fetcher._records[tp])
+                # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is
+                # not ours any more.
+                lighten(fetcher._records.get(tp))
                 # One at a time: a record that cannot be read must not take others with it.
                 try:
                     found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))

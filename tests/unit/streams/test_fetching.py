@@ -33,6 +33,8 @@ class FakeAiokafka:
         self._closed = False
         self._records = {LOW: FOUND}
         self.generation = 1
+        self.lost: set[TP] = set()
+        """What a rebalance takes away while somebody asks."""
         self.waiters: list[asyncio.Future[None]] = []
         self.complaints: list[KafkaError] = []
 
@@ -40,7 +42,9 @@ class FakeAiokafka:
         return nullcontext()
 
     async def fetched_records(self, tps: set[TP], **_: Any) -> dict[TP, list[Any]]:
-        return {tp: self._records.pop(tp) for tp in tps}
+        for tp in self.lost:
+            self._records.pop(tp, None)
+        return {tp: self._records.pop(tp) for tp in tps if tp in self._records}
 
     def _create_fetch_waiter(self) -> asyncio.Future[None]:
         self.waiters.append(asyncio.get_running_loop().create_future())
@@ -114,3 +118,11 @@ async def test_what_has_ended_in_the_background_ends_the_fetch(thread: BatchCons
     getattr(kafka, task).set_exception(KafkaError("unexpected"))
     with pytest.raises(KafkaError, match="unexpected"):
         await fetch(thread, kafka)
+
+
+async def test_a_partition_that_goes_while_another_is_asked_for_is_passed_over(thread: BatchConsumerThread):
+    kafka, other = FakeAiokafka(), TP(LOW.topic, 1)
+    kafka._records[other] = FOUND  # noqa: SLF001
+    kafka.lost = {other}
+    found = await thread._fetch_records(kafka, {LOW, other}, timeout=1.0, max_records=10)  # noqa: SLF001
+    assert found == {LOW: FOUND}
