@@ -35,6 +35,8 @@ from streams.unpacking import lighten
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
+# The group's coordinator is listened to this often where nothing is fetched.
+_LISTEN_S = 0.5
 # A fetch that brought fewer records than this leaves the next ones so much time to come together.
 _TRICKLE_RECORDS = 32
 _TRICKLE_S = 0.001
@@ -129,6 +131,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             partition_assignment_strategy=[RangePartitionAssignor],
             max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
+            # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
+            # looks for a hole (`_is_hole`) must see as much as whoever fetches.
+            isolation_level="read_committed",
         )
 
     def _fenced(self, reason: Fenced) -> None:
@@ -157,8 +162,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             self.fetched_in = consumer._coordinator.generation
             return records
 
+    @Service.task
+    async def _listen(self) -> None:
+        """Hear the coordinator where nobody fetches: before the first assignment, and in a rebalance."""
+        while not self.should_stop:
+            await self.sleep(_LISTEN_S)
+            if self._consumer is None or self._consumer._fetcher is None:
+                continue
+            try:
+                self._check_errors(self._consumer)
+            except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody else would ever hear of it
+                asyncio.run_coroutine_threadsafe(self.consumer.crash(trouble), self.parent_loop)
+                return
+
     def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.
+        """Hear what aiokafka complains of: until somebody does, its coordinator rests.
 
         A broker that went away before it said what it understands may come back; the rest stops the worker.
         """
@@ -166,6 +184,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             consumer._coordinator.check_errors()
         except IncompatibleBrokerVersion as trouble:
             self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
+        # What goes on in the background, and would end without a word: nothing would ever be fetched again.
+        for task in (consumer._fetcher.error_future, consumer._client._sync_task):
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
 
     async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
         found: dict[TP, list[Any]] = {}
@@ -173,7 +195,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
-                # While another partition was taken, this one may have been given away.
+                # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is
+                # not ours any more.
                 lighten(fetcher._records.get(tp))
                 # One at a time: a record that cannot be read must not take others with it.
                 try:

@@ -51,6 +51,7 @@ SEAMS = {
 ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
     "_close_thread_loop_on_stop": ServiceThread,
+    "_consumer": driver.AIOKafkaConsumerThread,
     "_client": aiokafka.AIOKafkaConsumer,
     "_writer": AIOKafkaConnection,
     "_member_id": JoinGroupRequest,
@@ -66,6 +67,7 @@ ATTRIBUTES = {
     "_check_crcs": PartitionRecords,
     "_isolation_level": PartitionRecords,
     "_records_iterator": PartitionRecords,
+    "_sync_task": AIOKafkaClient,
 }
 OURS = {
     "_BATCHES_WAITING_MAX",
@@ -74,6 +76,7 @@ OURS = {
     "_HELD_WAIT_S",
     "_IDLE_WAIT_S",
     "_LAST_COMMIT_S",
+    "_LISTEN_S",
     "_POLL_INTERVAL_MS",
     "_RESCUED_AT_ONCE",
     "_TRICKLE_RECORDS",
@@ -93,6 +96,7 @@ def test_an_attribute_that_the_engine_leans_on_is_there(name: str, owner: type) 
 
 def test_what_is_called_on_aiokafkas_own_objects_is_there() -> None:
     assert callable(Fetcher.fetched_records)
+    assert isinstance(Fetcher.error_future, property)
     assert callable(SubscriptionState.fetch_context)
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation" in source
