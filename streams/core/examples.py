@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from schemas.policy import Policy, Rule
-from streams.core.normalise import fold
+from streams.core.forms import Forms
 from streams.core.rules import CompiledPolicy, compile_policy
 from streams.core.vetting import PolicyProblem
 
@@ -41,4 +41,4 @@ def _of_rule(rule: Rule, policy: Policy) -> Iterator[tuple[str, str]]:
 
 def _is_found(example: str, alone: CompiledPolicy) -> bool:
     kind = alone.policy.rules[0].kinds[0]
-    return bool(alone.findings(fold(example).text, kind))
+    return bool(alone.findings(Forms(example), kind))

@@ -1,31 +1,124 @@
-"""Many patterns over one text at once: an RE2 set, and the forms in which terms are compared.
+"""Many terms and patterns over one text at once: Aho-Corasick automata for terms, an RE2 set for patterns.
 
-RE2 takes time linear in the text whatever the pattern, and refuses what could not be so: references
-back, looking around. Nothing here knows of rules; `streams.core.rules` knows which pattern is whose.
+Both take time linear in the text whatever they look for. RE2 refuses what could not be so: references back,
+looking around. Nothing here knows of rules; `streams.core.rules` knows which term and pattern is whose.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from functools import cache
-from unicodedata import category
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import re2
+from ahocorasick_rs import AhoCorasick, Implementation
 
+from streams.core.evasion import evaded_term, squeezed_term
+from streams.core.forms import FORM_NAMES, FormName, Forms
 from streams.core.normalise import fold
+from streams.core.words import as_whole_words, words_form
 
 AUTOMATON_BYTES_MAX = 64 << 20
-"""For the program of a set and the states it runs with. 20,000 terms take 10 MiB: this is for patterns."""
+"""For the program of a set of patterns and the states it runs with."""
 
-# Scripts that put no spaces between words: Thai to Tibetan, Myanmar, Khmer, kana, Han.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-_BEYOND = re.compile("[\U00010000-\U0010ffff]+")
-_ASCII_WORDS = bytes(
-    code if code >= 128 or (chr(code).isalnum() and chr(code).isascii()) else 32 for code in range(256)
-)
+
+class Needle(NamedTuple):
+    """What of a term is looked for in one form of a text, as a plain substring of it."""
+
+    form: FormName
+    text: str
+
+
+class Place(NamedTuple):
+    """Where in a form something was found."""
+
+    owner: int
+    form: FormName
+    start: int
+    end: int
+
+
+class Terms:
+    """All terms of a policy, as needles each with its owner's number: whose of them occur in a text."""
+
+    __slots__ = ("_automata",)
+
+    def __init__(self, owned: Iterable[tuple[Needle, int]]) -> None:
+        of_form: dict[FormName, dict[str, list[int]]] = {}
+        for needle, owner in owned:
+            of_form.setdefault(needle.form, {}).setdefault(needle.text, []).append(owner)
+        self._automata = [(form, _OfForm(of_form[form])) for form in FORM_NAMES if form in of_form]
+
+    def __bool__(self) -> bool:
+        return bool(self._automata)
+
+    def owners_in(self, forms: Forms) -> set[int]:
+        """The owners of all terms that occur."""
+        found: set[int] = set()
+        for form, automaton in self._automata:
+            match form:
+                case "folded":
+                    automaton.add_owners(forms.folded.text, found)
+                case "words":
+                    automaton.add_owners(forms.words, found)
+                case _:
+                    found.update(place.owner for place in automaton.evaded_places(forms, form))
+        return found
+
+    def places(self, forms: Forms) -> Iterator[Place]:
+        """Every occurrence of every term: for explanations. `forms.span` leads back to the original."""
+        for form, automaton in self._automata:
+            match form:
+                case "folded":
+                    yield from automaton.places(forms.folded.text, form)
+                case "words":
+                    yield from automaton.places(forms.words, form)
+                case _:
+                    yield from automaton.evaded_places(forms, form)
+
+
+class _OfForm:
+    """The needles of one form."""
+
+    __slots__ = ("_automaton", "_needles", "_owners")
+
+    def __init__(self, needles: dict[str, list[int]]) -> None:
+        self._needles = list(needles)
+        self._owners = [tuple(dict.fromkeys(owners)) for owners in needles.values()]
+        self._automaton = AhoCorasick(self._needles, implementation=Implementation.DFA)
+
+    def add_owners(self, text: str, found: set[int]) -> None:
+        for hit, _, _ in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            found.update(self._owners[hit])
+
+    def places(self, text: str, form: FormName) -> Iterator[Place]:
+        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            yield from (Place(owner, form, start, end) for owner in self._owners[hit])
+
+    def evaded_places(self, forms: Forms, form: FormName) -> Iterator[Place]:
+        """Only those that show evasion: what is written plainly is found in the plain forms."""
+        undone = forms.evaded if form == "evaded" else forms.squeezed
+        if undone is None:
+            return
+        for hit, start, end in self._automaton.find_matches_as_indexes(undone.text, overlapping=True):
+            if undone.is_evasion(start, end, self._needles[hit]):
+                yield from (Place(owner, form, start, end) for owner in self._owners[hit])
+
+
+def needles(term: str, *, whole_words: bool = True, evasion: bool = False) -> tuple[Needle, ...]:
+    """What a term is in each form where it is looked for; none if nothing of it could be found.
+
+    With `evasion` it is looked for, besides, where it was written so as not to be found.
+    """
+    folded = fold(term).text
+    if whole_words:
+        plain = as_whole_words(words_form(folded).strip())
+        found = [Needle("words", plain)] if plain else []
+    else:
+        found = [Needle("folded", folded)] if folded.strip() else []
+    if evasion and found:
+        found += [Needle("evaded", text) for text in evaded_term(term, whole_words=whole_words)]
+        found += [Needle("squeezed", text) for text in squeezed_term(term, whole_words=whole_words)]
+    return tuple(found)
 
 
 class BadPattern(Exception):
@@ -70,43 +163,6 @@ def span_of(pattern: str, text: str) -> tuple[int, int] | None:
     return None if match is None else match.span()
 
 
-def words_form(folded: str) -> str:
-    """A folded text as its words, a space before and behind each: `buy-now!` is ` buy now `.
-
-    So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
-    """
-    if folded.isascii():
-        words = folded.encode().translate(_ASCII_WORDS).decode().split()
-    else:
-        words = _words().findall(_without_symbols(folded))
-    return f" {' '.join(words)} "
-
-
-def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
-    """The words of the words form, with their places in the folded text."""
-    for word in _words().finditer(_without_symbols(folded)):
-        yield word[0], word.start(), word.end()
-
-
-def term_needle(term: str) -> str:
-    """What of the words form a term is; empty if nothing of it is a word.
-
-    Scripts without spaces have no whole words to insist on: there a term is found anywhere.
-    """
-    words = words_form(fold(term).text).strip()
-    if not words:
-        return ""
-    before = "" if _UNSPACED.match(words[0]) else " "
-    behind = "" if _UNSPACED.match(words[-1]) else " "
-    return f"{before}{words}{behind}"
-
-
-def needle_pattern(needle: str) -> str:
-    """A needle as a pattern of an automaton."""
-    escaped: str = re2.escape(needle)
-    return escaped
-
-
 def _options() -> re2.Options:
     options = re2.Options()
     # It would write to stderr, and quote the pattern there.
@@ -117,45 +173,6 @@ def _options() -> re2.Options:
     return options
 
 
-def _too_large() -> BadPattern:
-    return BadPattern(f"all together they take more than {AUTOMATON_BYTES_MAX >> 20} MiB")
-
-
 def _reason(problem: Exception) -> str:
     said = problem.args[0] if problem.args else ""
     return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    """Words: letters, digits, and the marks upon them. Beyond the basic plane `_without_symbols` has looked.
-
-    `re` has a name for letters with digits, but none for marks, so all are listed: asking Unicode takes
-    10 ms, once. A class within the basic plane is a bitmap; one beyond it would be searched range by range.
-    """
-    basic = "".join(f"{chr(start)}-{chr(end)}" for start, end in _ranges(range(0x10000)))
-    return re.compile(f"[{basic}\U00010000-\U0010ffff]+")
-
-
-def _ranges(codes: range) -> Iterator[tuple[int, int]]:
-    """The first and last of each unbroken row of characters that words consist of."""
-    is_word = [_is_of_words(chr(code)) for code in codes]
-    edges = [
-        at
-        for at in range(len(is_word) + 1)
-        if (at < len(is_word) and is_word[at]) != (at > 0 and is_word[at - 1])
-    ]
-    yield from ((start, end - 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
-
-
-def _is_of_words(char: str) -> bool:
-    return category(char)[0] in "LMN"
-
-
-def _without_symbols(folded: str) -> str:
-    """A blank for each character beyond the basic plane, emoji above all, that words do not consist of."""
-    return _BEYOND.sub(_blanked, folded)
-
-
-def _blanked(run: re.Match[str]) -> str:
-    return "".join(char if _is_of_words(char) else " " for char in run[0])

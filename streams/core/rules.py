@@ -1,6 +1,7 @@
-"""A policy's rules, made ready once per document: `compile_policy(policy)`, then `.findings(folded, kind)`.
+"""A policy's rules, made ready once per document: `compile_policy(policy)`, then `.findings(forms, kind)`.
 
-All terms together are one automaton and all patterns another, so a text is read twice however many there are.
+All terms together are one automaton for each form and all patterns another, so a text is read a few times
+however many there are.
 Rules only find; what a finding means is decided in `streams.core.triage`. Compiling thousands of patterns
 takes a second: the caller does it off the event loop.
 """
@@ -14,7 +15,8 @@ from schemas.event import Kind
 from schemas.policy import LengthRule, Policy, RegexRule, RepetitionRule, RuleMode, TermsRule
 from schemas.verdict import Action, PolicyRef
 from streams.core.digest import policy_digest
-from streams.core.matching import Automaton, BadPattern, needle_pattern, term_needle, words_form
+from streams.core.forms import Forms
+from streams.core.matching import Automaton, BadPattern, Needle, Terms, needles
 from streams.core.shapes import is_harmless, is_repetitive
 from streams.core.vetting import DECIDED_KINDS, PolicyProblem, problems_of
 
@@ -64,7 +66,7 @@ class CompiledPolicy(Document):
         self._findings = {kind: _findings_for(policy, kind) for kind in DECIDED_KINDS}
         self._lengths = [(at, rule) for at, rule in active if isinstance(rule, LengthRule)]
         self._repetitions = [(at, rule) for at, rule in active if isinstance(rule, RepetitionRule)]
-        self._terms = _Owned(_needles(active))
+        self._terms = Terms(_needles(active))
         self._patterns = _Owned(
             (pattern, at) for at, rule in active if isinstance(rule, RegexRule) for pattern in rule.patterns
         )
@@ -72,17 +74,18 @@ class CompiledPolicy(Document):
     def __repr__(self) -> str:
         return f"<CompiledPolicy {self.ref.id} version {self.ref.version} | {len(self.policy.rules)} rules>"
 
-    def findings(self, folded: str, kind: Kind) -> list[Finding]:
-        """What the rules for this kind find in a folded text, in the order of the policy."""
+    def findings(self, forms: Forms, kind: Kind) -> list[Finding]:
+        """What the rules for this kind find in a text, in the order of the policy."""
         applying = self._findings.get(kind)
         if applying is None:
             return []
-        matching = self._matching(folded)
+        matching = self._matching(forms)
         return [applying[at] for at in sorted(matching) if at in applying] if matching else []
 
-    def _matching(self, folded: str) -> set[int]:
+    def _matching(self, forms: Forms) -> set[int]:
         """The numbers of the rules that match. Terms of a length rule are its `unless`: they rule it out."""
-        matching = self._terms.owners_in(words_form(folded)) if self._terms else set()
+        folded = forms.folded.text
+        matching = self._terms.owners_in(forms)
         for at, length in self._lengths:
             if at in matching:
                 matching.remove(at)
@@ -138,10 +141,10 @@ def _findings_for(policy: Policy, kind: Kind) -> dict[int, Finding]:
     }
 
 
-def _needles(active: Iterable[tuple[int, object]]) -> Iterator[tuple[str, int]]:
+def _needles(active: Iterable[tuple[int, object]]) -> Iterator[tuple[Needle, int]]:
     for at, rule in active:
         terms = (
             rule.terms if isinstance(rule, TermsRule) else rule.unless if isinstance(rule, LengthRule) else ()
         )
         for term in terms:
-            yield needle_pattern(term_needle(term)), at
+            yield from ((needle, at) for needle in needles(term))

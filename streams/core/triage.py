@@ -14,7 +14,8 @@ from typing import NamedTuple, assert_never
 
 from schemas.event import AnalyzeUser, Event, HealthCheck, Moderate, ReviewBan, Scan
 from schemas.verdict import Action
-from streams.core.normalise import Folded, fold
+from streams.core.forms import Forms
+from streams.core.normalise import Folded
 from streams.core.rules import CompiledPolicy, Finding
 
 GRAVITY: tuple[Action, ...] = ("block", "review", "label", "allow")
@@ -46,10 +47,11 @@ class Undecided(NamedTuple):
 
 def triage(event: Event, compiled: CompiledPolicy) -> Decided | Undecided:
     """Decide the obvious."""
-    folded = fold(event.text)
+    forms = Forms(event.text)
+    folded = forms.folded
     match event:
         case Moderate() | Scan():
-            found = compiled.findings(folded.text, event.kind)
+            found = compiled.findings(forms, event.kind)
         case ReviewBan() | AnalyzeUser() | HealthCheck():
             return Undecided(folded.flags, folded.obfuscation)
         case _:

@@ -10,7 +10,7 @@ from typing import NamedTuple, assert_never
 
 from schemas.event import Kind
 from schemas.policy import Label, LengthRule, Policy, RegexRule, RepetitionRule, Rule, TermsRule
-from streams.core.matching import BadPattern, check_pattern, term_needle
+from streams.core.matching import BadPattern, check_pattern, needles
 
 DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 """What triage may decide; the other kinds are for a model."""
@@ -99,7 +99,7 @@ def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:
 
 def _of_terms(field: str, terms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for at, term in enumerate(terms):
-        if not term_needle(term):
+        if not needles(term):
             yield f".{field}[{at}]", "nothing of it is a word"
 
 

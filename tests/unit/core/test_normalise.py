@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.core.explaining import TracedText
 from streams.core.normalise import FLOOD, GROWTH_MAX, INVISIBLE, MARKS_MAX, STYLED, digest_form, fold
+from streams.core.traced import TracedText
 
 # Characters that meet in folding: marks, jamo, halfwidth voicing marks, joiners, tags, alphabets, ligatures.
 AWKWARD = (
