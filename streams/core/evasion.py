@@ -1,44 +1,219 @@
 """Undoing what is done to words so that a list of words does not find them.
 
-A stub of the interface: nothing is undone yet.
+Digits and signs for letters (`fr33`), letters of other scripts that look alike, marks drawn upon letters, letters
+written apart (`f r e e`, `f.r.e.e`), letters drawn out (`freeee`). Every word is read twice, as it is and as it is
+seen (`streams.core.lookalikes`); a word in which the two differ is in disguise. What is found here counts only
+where it covers some disguise: what is written plainly is for the plain forms. So `ail` is not `all`, `85` not
+`bs`, and a Russian word no English one that looks like it.
 """
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from streams.core.normalise import Folded
+from streams.core.apart import put_together
+from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table
+from streams.core.normalise import compatible
+from streams.core.signs import DECORATIVE, NONE, Signs
+
+FOREIGN_MIN = 3
+"""Letters of a word in another script that may be taken for a Latin one. Shorter ones look alike by chance."""
+
+DRAWN_OUT_MIN = 3
+"""As many equal letters in a row stand for one or two."""
+
+_ASCII_PLAIN, _ASCII_SEEN = ascii_table(PLAIN), ascii_table(SEEN)
+_LATIN = re.compile("[a-z]")
+_ASCII = re.compile(r"[\x02-\x7f]")
+_ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
+_OTHER_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
+_BETWEEN_LETTERS = re.compile("[a-z][0-9$!|]+[a-z]")
+_DECORATIVE = re.compile(f"[{DECORATIVE}]")
+_ROW = re.compile(r"(.)\1+", re.DOTALL)
 
 
-class Evaded(NamedTuple):
-    """The words of a text with evasion undone, a blank before and behind each."""
+class Words(NamedTuple):
+    """The words of a text, as they are and as they are seen; the two go character by character."""
 
-    text: str
-
-    def is_evasion(self, start: int, end: int, needle: str) -> bool:
-        """Whether what stands there was written so as not to be found, and may be what the needle is."""
-        raise NotImplementedError
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original that a part of this form comes from."""
-        raise NotImplementedError
+    plain: list[str]
+    seen: list[str]
 
 
-def evaded(text: str, folded: Folded) -> Evaded | None:
-    """The form in which evasion is undone, if there is any."""
-    return None
+class Part(NamedTuple):
+    """What of a word a place in a form covers."""
+
+    number: int
+    start: int
+    end: int
 
 
-def squeezed(text: str, folded: Folded, undone: Evaded | None) -> Evaded | None:
-    """The form in which letters are not repeated, if there are any repeated ones."""
-    return None
+class Reading:
+    """Words in a row, a blank before and behind each, and which of them stands where."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self.text = f" {' '.join(words)} "
+
+    def parts(self, start: int, end: int) -> Iterator[Part]:
+        """The parts of words within a place."""
+        number = max(0, bisect_right(self._starts, start) - 1)
+        while number < len(self.words) and self._starts[number] < end:
+            begins, length = self._starts[number], len(self.words[number])
+            if start < begins + length:
+                yield Part(number, max(0, start - begins), min(length, end - begins))
+            number += 1
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate((len(word) + 1 for word in self.words), initial=1))
 
 
-def evaded_term(term: str, *, whole_words: bool) -> tuple[str, ...]:
-    """What of the evaded form a term is."""
-    return ()
+class Undone:
+    """A text with evasion undone: words in disguise as they are seen, the others as they are."""
+
+    def __init__(self, words: Words, disguised: list[int]) -> None:
+        self._words = words
+        self._disguised = frozenset(disguised)
+        read = words.plain.copy()
+        for at in disguised:
+            read[at] = words.seen[at].replace(GONE, "")
+        self.evaded = Reading(read)
+
+    def __repr__(self) -> str:
+        return f"<Undone [{len(self._disguised)} of {len(self._words.plain)} words in disguise]>"
+
+    def __bool__(self) -> bool:
+        """Whether any word is in disguise."""
+        return bool(self._disguised)
+
+    @cached_property
+    def apart(self) -> Reading:
+        """Only the words that were written apart."""
+        return Reading([self.evaded.words[at] for at in self._apart])
+
+    @cached_property
+    def squeezed(self) -> Reading:
+        """Each row of equal letters as one letter."""
+        return Reading(squeeze(self.evaded.text)[1:-1].split(" "))
+
+    @cached_property
+    def hiding_characters(self) -> int:
+        """Characters of the words that hide something; `mp3` does not, though it may be read as `mpe`."""
+        return sum(len(self._words.plain[at]) for at in self._disguised if _is_hiding(self._words.plain[at]))
+
+    def is_in_disguise(self, start: int, end: int, *, whole_words: bool) -> bool:
+        """Whether a place in `evaded` covers some disguise."""
+        return any(
+            part.number in self._disguised and self._covers_disguise(part, whole_words=whole_words)
+            for part in self.evaded.parts(start, end)
+        )
+
+    def is_drawn_out(self, start: int, end: int, spelled: str) -> bool:
+        """Whether letters at a place in `squeezed` are drawn out, and otherwise are as the term is spelled.
+
+        Three or more may stand for any number that the term has, and so may any where every letter is doubled.
+        """
+        spellings = [_rows(word) for word in spelled.split()]
+        parts = list(self.squeezed.parts(start, end))
+        if len(parts) != len(spellings):
+            return False
+        any_drawn_out = False
+        for part, spelling in zip(parts, spellings, strict=True):
+            rows = _rows(self.evaded.words[part.number])
+            all_doubled = len(rows) > 1 and min(rows) > 1
+            for row, spelt in zip(rows[part.start : part.end], spelling, strict=True):
+                is_drawn_out = row >= max(DRAWN_OUT_MIN, spelt) or all_doubled
+                if not is_drawn_out and row != spelt:
+                    return False
+                any_drawn_out = any_drawn_out or (is_drawn_out and row != spelt)
+        return any_drawn_out
+
+    def word_numbers(self, form: str, start: int, end: int) -> list[int]:
+        """The numbers of the text's words that a place in a form covers."""
+        if form == "apart":
+            return [self._apart[part.number] for part in self.apart.parts(start, end)]
+        reading = self.squeezed if form == "squeezed" else self.evaded
+        return [part.number for part in reading.parts(start, end)]
+
+    @cached_property
+    def _apart(self) -> list[int]:
+        return sorted(at for at in self._disguised if JOINED in self._words.plain[at])
+
+    def _covers_disguise(self, part: Part, *, whole_words: bool) -> bool:
+        plain, seen = self._words.plain[part.number], self._words.seen[part.number]
+        if GONE in seen:
+            return True
+        start = part.start
+        if whole_words or part.end - start == len(seen):
+            return plain[start : part.end] != seen[start : part.end]
+        # `$exit` and `@nalytics` are names with a sign before them, and so is no part of them a term.
+        if start == 0 and plain[0] in "$@":
+            start = 1
+        differing = sum(plain[at] != seen[at] for at in range(start, part.end))
+        # Long numbers in hexadecimal have letters in them, too.
+        return 0 < differing <= (part.end - part.start) / 2
 
 
-def squeezed_term(term: str, *, whole_words: bool) -> tuple[str, ...]:
-    """What of the squeezed form a term is."""
-    return ()
+def undo(text: str, folded: str, signs: Signs) -> Undone | None:
+    """Undo evasion in a text, which shows these signs when folded; nothing if there is none to undo."""
+    if signs == NONE:
+        return None
+    words = words_of(folded if text.isascii() else compatible(text))
+    disguised = _disguised(words, signs)
+    undone = Undone(words, disguised)
+    return undone if disguised or signs.drawn_out else None
+
+
+def words_of(base: str) -> Words:
+    """The words of a text whose case is not folded yet."""
+    together = put_together(base)
+    if together.isascii():
+        raw = together.encode()
+        plain, seen = raw.translate(_ASCII_PLAIN).decode(), raw.translate(_ASCII_SEEN).decode()
+    else:
+        plain, seen = together.translate(PLAIN), together.translate(SEEN)
+    return Words(plain.split(), seen.split())
+
+
+def squeeze(text: str) -> str:
+    """Each row of equal letters as one letter."""
+    return _ROW.sub(r"\1", text)
+
+
+def _disguised(words: Words, signs: Signs) -> list[int]:
+    """The numbers of the words in disguise."""
+    plain, seen = words
+    differing = [at for at, word in enumerate(plain) if word != seen[at]]
+    if not differing:
+        return []
+    # In a text with letters that look like no Latin ones, a word of others is just a word.
+    foreign_may_be = signs.foreign and not any(map(_OTHER_LETTER.search, seen))
+    has_latin = _LATIN.search
+    return [
+        at
+        for at in differing
+        if has_latin(plain[at]) or _is_disguised(plain[at], seen[at], foreign_may_be=foreign_may_be)
+    ]
+
+
+def _is_disguised(plain: str, seen: str, *, foreign_may_be: bool) -> bool:
+    """Whether a word without Latin letters is in disguise; a number is not."""
+    if plain.isascii():
+        return JOINED in plain or _ONLY_SIGNS.fullmatch(plain) is not None
+    if _ASCII.search(plain) or _ONLY_SIGNS.fullmatch(plain):
+        return True
+    return (foreign_may_be or _DECORATIVE.search(plain) is not None) and len(seen) >= FOREIGN_MIN and seen.isascii()
+
+
+def _is_hiding(plain: str) -> bool:
+    return JOINED in plain or not plain.isascii() or _BETWEEN_LETTERS.search(plain) is not None
+
+
+def _rows(word: str) -> list[int]:
+    """How often each letter of a word is repeated: `free` is 1, 1, 2."""
+    return [sum(1 for _ in row) for _, row in groupby(word)]

@@ -12,13 +12,19 @@ from typing import NamedTuple
 import re2
 from ahocorasick_rs import AhoCorasick, Implementation
 
-from streams.core.evasion import evaded_term, squeezed_term
+from streams.core.evasion import squeeze, words_of
 from streams.core.forms import FORM_NAMES, FormName, Forms
-from streams.core.normalise import fold
+from streams.core.lookalikes import GONE
+from streams.core.normalise import compatible, fold
 from streams.core.words import as_whole_words, words_form
 
 AUTOMATON_BYTES_MAX = 64 << 20
 """For the program of a set of patterns and the states it runs with."""
+
+
+APART_MIN = 4
+"""Letters of a term that is found anywhere in letters that were written apart: nobody knows where words end there,
+and three letters in a row are too often an abbreviation's."""
 
 
 class Needle(NamedTuple):
@@ -26,6 +32,8 @@ class Needle(NamedTuple):
 
     form: FormName
     text: str
+    spelled: str
+    """The same, before rows of equal letters were squeezed."""
 
 
 class Place(NamedTuple):
@@ -43,10 +51,11 @@ class Terms:
     __slots__ = ("_automata",)
 
     def __init__(self, owned: Iterable[tuple[Needle, int]]) -> None:
-        of_form: dict[FormName, dict[str, list[int]]] = {}
+        of_form: dict[FormName, dict[str, list[_Owner]]] = {}
         for needle, owner in owned:
-            of_form.setdefault(needle.form, {}).setdefault(needle.text, []).append(owner)
-        self._automata = [(form, _OfForm(of_form[form])) for form in FORM_NAMES if form in of_form]
+            owners = of_form.setdefault(needle.form, {}).setdefault(needle.text, [])
+            owners.append(_Owner(owner, needle.spelled))
+        self._automata = [(form, _OfForm(form, of_form[form])) for form in FORM_NAMES if form in of_form]
 
     def __bool__(self) -> bool:
         return bool(self._automata)
@@ -55,53 +64,44 @@ class Terms:
         """The owners of all terms that occur."""
         found: set[int] = set()
         for form, automaton in self._automata:
-            match form:
-                case "folded":
-                    automaton.add_owners(forms.folded.text, found)
-                case "words":
-                    automaton.add_owners(forms.words, found)
-                case _:
-                    found.update(place.owner for place in automaton.evaded_places(forms, form))
+            if (text := forms.text_of(form)) is not None:
+                automaton.add_owners(text, forms, found)
         return found
 
     def places(self, forms: Forms) -> Iterator[Place]:
         """Every occurrence of every term: for explanations. `forms.span` leads back to the original."""
         for form, automaton in self._automata:
-            match form:
-                case "folded":
-                    yield from automaton.places(forms.folded.text, form)
-                case "words":
-                    yield from automaton.places(forms.words, form)
-                case _:
-                    yield from automaton.evaded_places(forms, form)
+            if (text := forms.text_of(form)) is not None:
+                yield from automaton.places(text, forms)
+
+
+class _Owner(NamedTuple):
+    number: int
+    spelled: str
 
 
 class _OfForm:
     """The needles of one form."""
 
-    __slots__ = ("_automaton", "_needles", "_owners")
+    __slots__ = ("_automaton", "_form", "_owners")
 
-    def __init__(self, needles: dict[str, list[int]]) -> None:
-        self._needles = list(needles)
+    def __init__(self, form: FormName, needles: dict[str, list[_Owner]]) -> None:
+        self._form = form
         self._owners = [tuple(dict.fromkeys(owners)) for owners in needles.values()]
-        self._automaton = AhoCorasick(self._needles, implementation=Implementation.DFA)
+        self._automaton = AhoCorasick(list(needles), implementation=Implementation.DFA)
 
-    def add_owners(self, text: str, found: set[int]) -> None:
-        for hit, _, _ in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            found.update(self._owners[hit])
-
-    def places(self, text: str, form: FormName) -> Iterator[Place]:
+    def add_owners(self, text: str, forms: Forms, found: set[int]) -> None:
         for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            yield from (Place(owner, form, start, end) for owner in self._owners[hit])
+            for owner, spelled in self._owners[hit]:
+                # Whose term was found already need not be looked at: texts may repeat a word for ever.
+                if owner not in found and forms.admits(self._form, start, end, spelled):
+                    found.add(owner)
 
-    def evaded_places(self, forms: Forms, form: FormName) -> Iterator[Place]:
-        """Only those that show evasion: what is written plainly is found in the plain forms."""
-        undone = forms.evaded if form == "evaded" else forms.squeezed
-        if undone is None:
-            return
-        for hit, start, end in self._automaton.find_matches_as_indexes(undone.text, overlapping=True):
-            if undone.is_evasion(start, end, self._needles[hit]):
-                yield from (Place(owner, form, start, end) for owner in self._owners[hit])
+    def places(self, text: str, forms: Forms) -> Iterator[Place]:
+        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            for owner, spelled in self._owners[hit]:
+                if forms.admits(self._form, start, end, spelled):
+                    yield Place(owner, self._form, start, end)
 
 
 def needles(term: str, *, whole_words: bool = True, evasion: bool = False) -> tuple[Needle, ...]:
@@ -111,14 +111,25 @@ def needles(term: str, *, whole_words: bool = True, evasion: bool = False) -> tu
     """
     folded = fold(term).text
     if whole_words:
+        form: FormName = "words"
         plain = as_whole_words(words_form(folded).strip())
-        found = [Needle("words", plain)] if plain else []
     else:
-        found = [Needle("folded", folded)] if folded.strip() else []
-    if evasion and found:
-        found += [Needle("evaded", text) for text in evaded_term(term, whole_words=whole_words)]
-        found += [Needle("squeezed", text) for text in squeezed_term(term, whole_words=whole_words)]
-    return tuple(found)
+        form, plain = "folded", folded.strip()
+    if not plain:
+        return ()
+    return (Needle(form, plain, plain), *(_evasion_needles(term, whole_words=whole_words) if evasion else ()))
+
+
+def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
+    """A term as its words are, and as they are seen: of several words each may be in disguise or not."""
+    words = words_of(compatible(term))
+    seen = [word.replace(GONE, "") for word in words.seen]
+    for read in dict.fromkeys(" ".join(one) for one in (words.plain, seen) if one):
+        spelled = as_whole_words(read) if whole_words else read
+        yield Needle("evaded", spelled, spelled)
+        yield Needle("squeezed", squeeze(spelled), spelled)
+    if len(letters := "".join(seen)) >= APART_MIN:
+        yield Needle("apart", letters, letters)
 
 
 class BadPattern(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import category, normalize
@@ -113,14 +114,21 @@ def fold(text: str) -> Folded:
     return Folded(_folded(kept), flags, (hidden + flooding + styled) / len(text))
 
 
-def fold_segments(text: str) -> list[tuple[str, int, int]]:
-    """The folded form in pieces, each with the span of the original that it comes from.
+def compatible(text: str) -> str:
+    """The folded form before its case is folded: a capital may be seen as another letter than its small one."""
+    if text.isascii():
+        return text.encode().translate(None, _ASCII_INVISIBLE).decode()
+    return _compatible(_without_floods(_INVISIBLE.sub("", text)))
 
-    Joined they are the folded form. A piece begins at each character that cannot melt into those before it.
-    This is for explanations; it takes many times as long as `fold`.
+
+def segments(text: str, form: Callable[[str], str]) -> list[tuple[str, int, int]]:
+    """A form in pieces, each with the span of the original that it comes from; joined they are the form.
+
+    A piece begins at each character that cannot melt into those before it. This is for explanations; it takes
+    many times as long as the form itself.
     """
     edges = [*(at for at, char in enumerate(text) if at == 0 or not _melts(char)), len(text)]
-    return [(fold(text[start:end]).text, start, end) for start, end in pairwise(edges)]
+    return [(form(text[start:end]), start, end) for start, end in pairwise(edges)]
 
 
 def utf8(text: str) -> bytes:
@@ -129,10 +137,14 @@ def utf8(text: str) -> bytes:
 
 
 def _folded(visible: str) -> str:
+    return _compatible(visible).casefold()
+
+
+def _compatible(visible: str) -> str:
     if _GROWING.search(visible) is None:
-        return normalize("NFKC", visible).casefold()
+        return normalize("NFKC", visible)
     parts = _GROWING.split(visible)
-    return "".join(part if at % 2 else normalize("NFKC", part).casefold() for at, part in enumerate(parts))
+    return "".join(part if at % 2 else normalize("NFKC", part) for at, part in enumerate(parts))
 
 
 def _is_simple(text: str) -> bool:

@@ -1,0 +1,145 @@
+"""What a character is, and what it is seen as: `а` of Cyrillic is seen as `a`, and so are `@` and `4`.
+
+Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, the one
+symbol for `i` and `l`, a blank for what no word consists of. Where they differ, a character passes for another.
+Lookalikes are Unicode's (UTS 39, as the package confusable-homoglyphs brings it) and those that Unicode's
+names tell; only digits and signs for letters are ours, as nobody keeps a table of them.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from functools import cache
+from unicodedata import category, name, normalize
+
+GONE = "\x01"
+"""Stands for a mark that is only drawn upon a letter; it is taken out in the end."""
+JOINED = "\x02"
+"""Stands before letters that were written apart. What is read has no controls, so it cannot come from there."""
+
+LEET = {
+    **dict(zip("0123456789", "oizeasgtbg", strict=True)),
+    **{"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "i", "¢": "c", "¥": "y", "§": "s"},
+}
+"""Digits and signs as letters. Of several readings one is chosen, for terms and texts alike."""
+
+# Latin letters with accents, hooks and strokes are spelling; those beyond are phonetics, and decoration.
+_LATIN = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
+_NAMED = re.compile(
+    r"LATIN (?:SMALL|CAPITAL) LETTER (?:DOTLESS )?([A-Z])(?: WITH .*)?"
+    r"|(?:.* )?LATIN LETTER SMALL CAPITAL ([A-Z])"
+    r"|(?:NEGATIVE|REGIONAL).* LETTER ([A-Z])"
+)
+# Where characters stand whose names tell a Latin letter; looking up a name takes a microsecond.
+_TELLING = re.compile(
+    "[\u00c0-\u02af\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f\U0001f100-\U0001f1ff]"
+)
+_DECORATION = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+_EUROPEAN = re.compile("[A-Za-z\u00c0-\u052f\u1e00-\u1fff]")
+# The package marks right-to-left characters with invisible ones.
+_DIRECTIONS = dict.fromkeys(map(ord, "\u200e\u200f"))
+
+
+class _Table(dict[int, str]):
+    """What stands for each character: asked once for each, as the tables of Unicode are large."""
+
+    def __missing__(self, code: int) -> str:
+        made = self[code] = self._made(chr(code))
+        return made
+
+    def _made(self, char: str) -> str:
+        raise NotImplementedError
+
+
+class _Plain(_Table):
+    """What a character is."""
+
+    def _made(self, char: str) -> str:
+        if char == JOINED or char in LEET or _DECORATION.match(char):
+            return char
+        if category(char)[0] not in "LMN":
+            return char if _look(char) else " "
+        base = (_LATIN.match(char) and _named(char)) or char
+        if _EUROPEAN.match(base):
+            base = normalize("NFD", base)[0]
+        return base.casefold().replace("l", "i")
+
+
+class _Seen(_Table):
+    """What a character is seen as."""
+
+    def _made(self, char: str) -> str:
+        if char == JOINED or _DECORATION.match(char):
+            return GONE
+        if char in LEET:
+            return LEET[char]
+        plain = PLAIN[ord(char)]
+        return plain if plain.isascii() else _look(char).replace("l", "i") or plain
+
+
+PLAIN: dict[int, str] = _Plain()
+SEEN: dict[int, str] = _Seen()
+
+
+def ascii_table(table: dict[int, str]) -> bytes:
+    """The same for `bytes.translate`."""
+    return bytes(ord(table[code]) if code < 128 else code for code in range(256))
+
+
+def _look(char: str) -> str:
+    """The Latin letter that a character is seen as; empty if none.
+
+    1. What Unicode says of it. 2. What its name says: small capitals, letters in black boxes. 3. It resembles a
+    Latin letter with a mark. 4. What is said of its capital: `к` is a small `К`, which is confused with `K`.
+    5. What is said of the character that it resembles.
+    """
+    if char.isascii():
+        return ""
+    if said := _looks().get(char) or _named(char):
+        return said
+    resembled = [normalize("NFD", entry["c"])[0] for entry in _confusables().get(char, ())]
+    capital = char.upper()
+    return next(
+        (
+            found
+            for other in (
+                *(one for one in resembled if one.isascii()),
+                *([capital] if capital != char else ()),
+                *resembled,
+            )
+            if (found := _looks().get(other) or _named(other))
+        ),
+        "",
+    )
+
+
+def _named(char: str) -> str:
+    """The Latin letter that a character's name tells; empty if none."""
+    if char.isascii():
+        return char.lower() if char.isalpha() else ""
+    told = _NAMED.fullmatch(name(char, "")) if _TELLING.match(char) else None
+    return (told[1] or told[2] or told[3]).lower() if told else ""
+
+
+@cache
+def _looks() -> dict[str, str]:
+    """Of each character that Unicode says is confused with a Latin letter or a digit: the letter."""
+    looks: dict[str, str] = {}
+    targets = {**{letter: letter for letter in string.ascii_letters}, "rn": "m"}
+    targets |= {digit: LEET[digit] for digit in string.digits}
+    for target, letter in targets.items():
+        for entry in _confusables().get(target, ()):
+            char = entry["c"].translate(_DIRECTIONS)
+            if len(char) == 1 and not char.isascii():
+                looks.setdefault(char, letter.lower())
+    return looks
+
+
+@cache
+def _confusables() -> dict[str, list[dict[str, str]]]:
+    # Its table takes 40 ms to read: not on import.
+    from confusable_homoglyphs.confusables import confusables_data  # noqa: PLC0415
+
+    data: dict[str, list[dict[str, str]]] = confusables_data
+    return data
