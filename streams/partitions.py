@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from streams.core.flooding import FloodMeter
 from streams.core.pressure import Bounds, Load, held
 from streams.core.watching import Standing
 from streams.core.watermark import Span, Watermark
@@ -36,6 +37,8 @@ class OwnedPartition:
     is_open: bool = True
     looked_again_at: int | None = None
     """The offset before which a hole was found and looked at a second time."""
+    meter: FloodMeter = field(default_factory=FloodMeter)
+    """How much authors write here; whoever owns the partition next begins anew."""
 
     @property
     def expected(self) -> int | None:
@@ -71,6 +74,11 @@ class Batch:
     def partition(self) -> int:
         """Where the records come from."""
         return self._owned.tp.partition
+
+    @property
+    def meter(self) -> FloodMeter:
+        """The counts of authors, kept as long as the partition is ours."""
+        return self._owned.meter
 
     @property
     def is_wanted(self) -> bool:

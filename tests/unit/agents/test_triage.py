@@ -251,7 +251,10 @@ async def test_no_dead_letter_quotes_content(name):
 
 async def test_a_bug_costs_the_record_that_meets_it_and_nothing_else():
     class Broken:
-        def active(self, policy_id: str) -> None:
+        def judging(self) -> Broken:
+            return self
+
+        def get(self, policy_id: str) -> None:
             raise ZeroDivisionError(policy_id)
 
     stage = Stage(policies=Broken())
