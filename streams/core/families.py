@@ -236,7 +236,8 @@ def needles_of(rule: Rule) -> Iterator[Needle]:
             for term in rule.terms:
                 yield from needles(term, whole_words=not rule.anywhere, evasion=rule.evasion)
         case LengthRule():
+            # In disguise, too: to find one too many of them costs a question to a model, no more.
             for term in rule.unless:
-                yield from needles(term)
+                yield from needles(term, evasion=True)
         case _:
             return

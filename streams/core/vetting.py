@@ -29,6 +29,7 @@ DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 """What triage may decide; the other kinds are for a model."""
 
 
+NO_SUCH_LABEL = "there is no label"
 FLOOD_RULES_MAX = 8
 """Each keeps counts of thousands of authors, in every partition."""
 
@@ -40,6 +41,9 @@ class PolicyProblem(NamedTuple):
     """As in the document: `$.rules[3].patterns[0]`."""
     reason: str
     rule_id: str = ""
+    line: int = 0
+    column: int = 0
+    """Counted from 1; 0: not known."""
 
     def __str__(self) -> str:
         """The problem as a line."""
@@ -88,7 +92,7 @@ def _of_rule(path: str, rule: Rule, labels: set[str]) -> Iterator[PolicyProblem]
 
 def _of_its_place(rule: Rule, labels: set[str]) -> Iterator[tuple[str, str]]:
     if rule.label and rule.label not in labels:
-        yield ".label", f"there is no label `{rule.label}`"
+        yield ".label", f"{NO_SUCH_LABEL} `{rule.label}`"
     if not rule.label and rule.action != "allow":
         yield ".label", f"a rule with the action `{rule.action}` needs a label"
     if not rule.kinds:
