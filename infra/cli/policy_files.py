@@ -12,6 +12,7 @@ from schemas.event import Event, Moderate, Scan
 from schemas.policy import Policy
 from schemas.settings import Settings
 from streams.core.explaining import Explained, explain
+from streams.core.forms import FORM_NAMES
 from streams.core.rules import BadPolicy, CompiledPolicy, compile_document
 from streams.core.subjects import Subject, subject_of
 from streams.core.triage import Decided, Undecided, triage
@@ -117,12 +118,10 @@ def _event(args: argparse.Namespace) -> Event:
 
 def _forms(subject: Subject) -> list[str]:
     forms = subject.forms
-    lines = [f"folded {_quoted(forms.folded.text)}"]
-    lines += [
-        f"{name} {_quoted(form.text)}" for name in ("evaded", "squeezed") if (form := getattr(forms, name))
-    ]
-    if forms.folded.flags:
-        lines.append(f"hides {', '.join(forms.folded.flags)}: obfuscation {forms.obfuscation:.2f}")
+    shown = ((name, forms.text_of(name)) for name in FORM_NAMES)
+    lines = [f"{name} {_quoted(text.strip())}" for name, text in shown if text is not None]
+    if forms.flags:
+        lines.append(f"hides {', '.join(forms.flags)}: obfuscation {forms.obfuscation:.2f}")
     return lines
 
 

@@ -207,7 +207,11 @@ def _is_disguised(plain: str, seen: str, *, foreign_may_be: bool) -> bool:
         return JOINED in plain or _ONLY_SIGNS.fullmatch(plain) is not None
     if _ASCII.search(plain) or _ONLY_SIGNS.fullmatch(plain):
         return True
-    return (foreign_may_be or _DECORATIVE.search(plain) is not None) and len(seen) >= FOREIGN_MIN and seen.isascii()
+    return (
+        (foreign_may_be or _DECORATIVE.search(plain) is not None)
+        and len(seen) >= FOREIGN_MIN
+        and seen.isascii()
+    )
 
 
 def _is_hiding(plain: str) -> bool:

@@ -75,12 +75,11 @@ def triage(
         if count is not None:
             count(found)
         if is_first:
-            flags = subject.forms.folded.flags
-            deciding = decide(found, hides=bool(flags), has_context=bool(event.context))
+            deciding = decide(found, hides=bool(subject.forms.flags), has_context=bool(event.context))
             if deciding:
                 return _decided(deciding, shadow_hits(found))
-    folded = subject.forms.folded
-    return Undecided(folded.flags, folded.obfuscation, shadow_hits(found) if found else ())
+    forms = subject.forms
+    return Undecided(forms.flags, forms.obfuscation, shadow_hits(found) if found else ())
 
 
 def decide(found: Sequence[Finding], *, hides: bool, has_context: bool) -> Sequence[Finding]:

@@ -253,7 +253,7 @@ def _compiled(default, **fields):
 
 
 def test_the_first_policy_of_an_id_becomes_active(default):
-    assert succession(None, default) == ActivePolicy(id="default", version=1, digest=default.ref.digest)
+    assert succession(None, default) == ActivePolicy(id="default", version=2, digest=default.ref.digest)
 
 
 def test_what_is_active_is_not_published_again(default):
