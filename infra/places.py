@@ -37,7 +37,7 @@ class Places:
         self._tables: dict[str, int] = {}
         try:
             self._read()
-        except (RecursionError, IndexError, AttributeError):
+        except (RecursionError, IndexError, ValueError):
             # Nested too deeply, or not a text that a parser has taken: what was found so far is told.
             return
 
