@@ -42,9 +42,7 @@ passes = ["see http://ham.example"]
 def told(tmp_path):
     """Give what `check` says of a text as a file, beside a word list: line, column and the rest."""
     (tmp_path / "words").mkdir()
-    (tmp_path / "words" / "ads.txt").write_text(
-        "# What we do not want\n\nbuy now\n  Cheap Likes  \nbuy now\n"
-    )
+    (tmp_path / "words" / "ads.txt").write_text("# Unwanted\n\nbuy now\n  Cheap Likes  \nbuy now\n")
 
     def tell(text):
         file = tmp_path / "policy.toml"
@@ -111,11 +109,10 @@ def test_mistakes_of_shape_of_sense_and_of_examples_are_told_together_in_the_fil
 
 def test_an_example_is_tried_although_another_rule_has_mistakes(told):
     text = GOOD.replace('type = "terms"', 'type = "term"').replace("ham.example", "spam.example")
-    assert [problem for _, _, problem in told(text)] == [
-        "$.rules[0].type (rule ads): must be one of `terms`, `regex`, `length`, `repetition`, `links`, `shape`, "
-        "`allow`, `flood`; did you mean `terms`?",
-        "$.rules[1].passes[0] (rule links): the rule matches an example that it should let pass",
-    ]
+    (_, _, first), (_, _, second) = told(text)
+    assert first.startswith("$.rules[0].type (rule ads): must be one of `terms`, `regex`, ")
+    assert first.endswith("`flood`; did you mean `terms`?")
+    assert second == "$.rules[1].passes[0] (rule links): the rule matches an example that it should let pass"
 
 
 def test_a_label_that_has_a_mistake_of_its_own_is_not_told_as_missing(told):
@@ -123,6 +120,7 @@ def test_a_label_that_has_a_mistake_of_its_own_is_not_told_as_missing(told):
     assert problem.startswith("$.labels[0].name: ")
 
 
+FLOOD = 'type = "flood"\nposts_over = 5\nwindow_s = 10'
 RULE = """
 [[rules]]
 id = "more"
@@ -137,15 +135,15 @@ passes = [{passes}]
 @pytest.mark.parametrize(
     ("fields", "matches", "passes", "problem"),
     [
-        ('type = "flood"\nposts_over = 5\nwindow_s = 10', '"9 posts in 9 s"', '"5 posts in 9 s"', None),
+        (FLOOD, '"9 posts in 9 s"', '"5 posts in 9 s"', None),
         (
-            'type = "flood"\nposts_over = 5\nwindow_s = 10',
+            FLOOD,
             '"many"',
             '"1 post in 1 s"',
             "must be a rate, as `30",
         ),
         (
-            'type = "flood"\nposts_over = 5\nwindow_s = 10',
+            FLOOD,
             '"5 posts in 9 s"',
             '"1 post in 1 s"',
             "does not match",
@@ -161,7 +159,7 @@ passes = [{passes}]
             'type = "allow"\nauthors = ["bob"]',
             '"bob"',
             '"bobby"',
-            "the type `allow` is for the action `allow`",
+            "the type `allow` is for the action",
         ),
         ('type = "repetition"\nlines_min = 2', '"a\\na"', '"a\\nb"', None),
         ('type = "terms"\nterms = ["ab"]\ncanary_percent = 101', '"ab"', '"cd"', "at most 100"),
@@ -181,7 +179,7 @@ def test_every_type_of_rule_is_judged_with_its_examples(told, fields, matches, p
 def test_a_flood_is_labelled_or_reviewed_and_no_more(told, action):
     rule = RULE.replace('action = "label"', f'action = "{action}"')
     text = GOOD + rule.format(
-        fields='type = "flood"\nposts_over = 5\nwindow_s = 10',
+        fields=FLOOD,
         matches='"9 posts in 9 s"',
         passes='"1 post in 9 s"',
     )
@@ -198,7 +196,7 @@ def test_allow_rules_have_authors_or_digests_as_examples(told):
 
 def test_there_are_not_more_flood_rules_than_may_keep_counts(told):
     one = RULE.format(
-        fields='type = "flood"\nposts_over = 5\nwindow_s = 10',
+        fields=FLOOD,
         matches='"9 posts in 9 s"',
         passes='"1 post in 9 s"',
     )
