@@ -1,6 +1,6 @@
 """Letters that were written apart, put together: `f r e e`, `f.r.e.e`, `f - r - e - e` become one word.
 
-At least three single letters or digits, a letter among them, with the same one to three signs or blanks between
+At least three single letters or digits, half of them letters, with the same one to three signs or blanks between
 all of them, or with any one sign between any two. What was put together begins with `JOINED`, so that it is known to have been apart.
 """
 
@@ -52,4 +52,5 @@ def _together(apart: re.Match[str]) -> str:
         letters = _ANY_BETWEEN.sub("", run)
     else:
         letters = run[:: 1 + len(apart[1] or " ")]
-    return JOINED + letters if any(map(str.isalpha, letters)) else run
+    # Half of them at least: `a[1:3]` is a piece of code.
+    return JOINED + letters if 2 * sum(map(str.isalpha, letters)) >= len(letters) else run

@@ -17,7 +17,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from streams.core.apart import put_together
-from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table
+from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table, one_symbol
 from streams.core.normalise import compatible
 from streams.core.signs import DECORATIVE, NONE, Signs
 
@@ -34,6 +34,8 @@ _ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
 _OTHER_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
 _BETWEEN_LETTERS = re.compile("[a-z][0-9$!|]+[a-z]")
 _DECORATIVE = re.compile(f"[{DECORATIVE}]")
+_ADDRESS = re.compile("[^@]{2,}@[^@]{2,}")
+_NO_LETTERS = "0123456789@$!|"
 _ROW = re.compile(r"(.)\1+", re.DOTALL)
 
 
@@ -57,7 +59,7 @@ class Reading:
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
-        self.text = f" {' '.join(words)} "
+        self.text = one_symbol(f" {' '.join(words)} ")
 
     def parts(self, start: int, end: int) -> Iterator[Part]:
         """The parts of words within a place."""
@@ -118,16 +120,16 @@ class Undone:
 
         Three or more may stand for any number that the term has, and so may any where every letter is doubled.
         """
-        spellings = [_rows(word) for word in spelled.split()]
+        spellings = [[row for row, _ in _rows(word)] for word in spelled.split()]
         parts = list(self.squeezed.parts(start, end))
         if len(parts) != len(spellings):
             return False
         any_drawn_out = False
         for part, spelling in zip(parts, spellings, strict=True):
             rows = _rows(self.evaded.words[part.number])
-            all_doubled = len(rows) > 1 and min(rows) > 1
-            for row, spelt in zip(rows[part.start : part.end], spelling, strict=True):
-                is_drawn_out = row >= max(DRAWN_OUT_MIN, spelt) or all_doubled
+            all_doubled = len(rows) > 1 and min(of_one_letter for _, of_one_letter in rows) > 1
+            for (row, of_one_letter), spelt in zip(rows[part.start : part.end], spelling, strict=True):
+                is_drawn_out = of_one_letter >= max(DRAWN_OUT_MIN, spelt) or all_doubled
                 if not is_drawn_out and row != spelt:
                     return False
                 any_drawn_out = any_drawn_out or (is_drawn_out and row != spelt)
@@ -148,14 +150,16 @@ class Undone:
         plain, seen = self._words.plain[part.number], self._words.seen[part.number]
         if GONE in seen:
             return True
-        start = part.start
-        if whole_words or part.end - start == len(seen):
-            return plain[start : part.end] != seen[start : part.end]
-        # `$exit` and `@nalytics` are names with a sign before them, and so is no part of them a term.
-        if start == 0 and plain[0] in "$@":
-            start = 1
-        differing = sum(plain[at] != seen[at] for at in range(start, part.end))
-        # Long numbers in hexadecimal have letters in them, too.
+        _, start, end = part
+        if whole_words or end - start == len(seen):
+            return plain[start:end] != seen[start:end]
+        # Part of a longer word. `$exit` and `base32` are names with a sign before or a number behind them,
+        # `me@lists` is an address, and long numbers in hexadecimal have letters in them.
+        if _ADDRESS.fullmatch(plain):
+            return False
+        start = max(start, len(plain) - len(plain.lstrip(_NO_LETTERS)))
+        end = min(end, len(plain.rstrip(_NO_LETTERS)))
+        differing = sum(plain[at] != seen[at] for at in range(start, end))
         return 0 < differing <= (part.end - part.start) / 2
 
 
@@ -218,6 +222,15 @@ def _is_hiding(plain: str) -> bool:
     return JOINED in plain or not plain.isascii() or _BETWEEN_LETTERS.search(plain) is not None
 
 
-def _rows(word: str) -> list[int]:
-    """How often each letter of a word is repeated: `free` is 1, 1, 2."""
-    return [sum(1 for _ in row) for _, row in groupby(word)]
+def _rows(word: str) -> list[tuple[int, int]]:
+    """How often each symbol of a word is repeated, and how often at most one letter of it.
+
+    `free` is 1, 1, 2; in `ili` one symbol stands three times, but no letter more than once.
+    """
+    rows, at = [], 0
+    for _, row in groupby(one_symbol(word)):
+        length = sum(1 for _ in row)
+        letters = groupby(word[at : at + length])
+        rows.append((length, max(sum(1 for _ in letter) for _, letter in letters)))
+        at += length
+    return rows

@@ -1,7 +1,8 @@
 """What a character is, and what it is seen as: `а` of Cyrillic is seen as `a`, and so are `@` and `4`.
 
-Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, the one
-symbol for `i` and `l`, a blank for what no word consists of. Where they differ, a character passes for another.
+Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, a blank for
+what no word consists of. Where they differ, a character passes for another. As `1`, `|` and `I` are seen as `i` or
+as `l`, `one_symbol` makes the two one in the end.
 Lookalikes are Unicode's (UTS 39, as the package confusable-homoglyphs brings it) and those that Unicode's
 names tell; only digits and signs for letters are ours, as nobody keeps a table of them.
 """
@@ -63,7 +64,7 @@ class _Plain(_Table):
         base = (_LATIN.match(char) and _named(char)) or char
         if _EUROPEAN.match(base):
             base = normalize("NFD", base)[0]
-        return base.casefold().replace("l", "i")
+        return base.casefold()
 
 
 class _Seen(_Table):
@@ -75,11 +76,16 @@ class _Seen(_Table):
         if char in LEET:
             return LEET[char]
         plain = PLAIN[ord(char)]
-        return plain if plain.isascii() else _look(char).replace("l", "i") or plain
+        return plain if plain.isascii() else _look(char) or plain
 
 
 PLAIN: dict[int, str] = _Plain()
 SEEN: dict[int, str] = _Seen()
+
+
+def one_symbol(read: str) -> str:
+    """The same with one symbol for letters that are seen as each other; as long as before."""
+    return read.replace("l", "i")
 
 
 def ascii_table(table: dict[int, str]) -> bytes:

@@ -14,7 +14,7 @@ from ahocorasick_rs import AhoCorasick, Implementation
 
 from streams.core.evasion import squeeze, words_of
 from streams.core.forms import FORM_NAMES, FormName, Forms
-from streams.core.lookalikes import GONE
+from streams.core.lookalikes import GONE, one_symbol
 from streams.core.normalise import compatible, fold
 from streams.core.words import as_whole_words, words_form
 
@@ -126,10 +126,11 @@ def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
     seen = [word.replace(GONE, "") for word in words.seen]
     for read in dict.fromkeys(" ".join(one) for one in (words.plain, seen) if one):
         spelled = as_whole_words(read) if whole_words else read
-        yield Needle("evaded", spelled, spelled)
-        yield Needle("squeezed", squeeze(spelled), spelled)
+        text = one_symbol(spelled)
+        yield Needle("evaded", text, spelled)
+        yield Needle("squeezed", squeeze(text), spelled)
     if len(letters := "".join(seen)) >= APART_MIN:
-        yield Needle("apart", letters, letters)
+        yield Needle("apart", one_symbol(letters), letters)
 
 
 class BadPattern(Exception):
