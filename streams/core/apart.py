@@ -1,6 +1,6 @@
 """Letters that were written apart, put together: `f r e e`, `f.r.e.e`, `f - r - e - e` become one word.
 
-At least three single letters or digits, half of them letters, with the same one to three signs or blanks between
+At least three single letters or digits, over a third of them letters, with the same one to three signs or blanks between
 all of them, or with any one sign between any two. What was put together begins with `JOINED`, so that it is known to have been apart.
 """
 
@@ -16,19 +16,21 @@ Span = tuple[int, int]
 # At the end of a word it is no letter.
 _EXCLAMATION = re.compile(r"(?<!!)!++(?![|@$\w])")
 _MARKS = "\u0300-\u036f"
-_LETTER = rf"(?:[^\W_]|[@$])[{_MARKS}]*"
+_LETTER = rf"(?:[^\W_]|[@$|!])[{_MARKS}]*"
 _BETWEEN = rf"(?:(?![@${_MARKS}])[\W_])"
+_ONE_SIGN = r"(?![\s|!])"
 _APART = re.compile(
     rf"(?<![^\W_])(?<![@$]){_LETTER}"
-    rf"(?:({_BETWEEN}{{1,3}}){_LETTER}(?:\1{_LETTER})+|(?:(?!\s){_BETWEEN}{_LETTER}){{2,}})(?![^\W_]|[@$])"
+    rf"(?:({_BETWEEN}{{1,3}}){_LETTER}(?:\1{_LETTER})+|(?:{_ONE_SIGN}{_BETWEEN}{_LETTER}){{2,}})(?![^\W_]|[@$])"
 )
 _ANY_BETWEEN = re.compile(_BETWEEN)
 _ANY_MARK = re.compile(f"[{_MARKS}]")
 
 
-def put_together(base: str) -> str:
+def put_together(base: str, *, may_be_apart: bool = True) -> str:
     """The text with letters put together that were apart."""
-    return _APART.sub(_together, _without_exclamations(base))
+    kept = _without_exclamations(base)
+    return _APART.sub(_together, kept) if may_be_apart else kept
 
 
 def pieces(base: str) -> Iterator[tuple[str, Span]]:
@@ -48,9 +50,7 @@ def _without_exclamations(base: str) -> str:
 
 def _together(apart: re.Match[str]) -> str:
     run = apart[0]
-    if _ANY_MARK.search(run):
-        letters = _ANY_BETWEEN.sub("", run)
-    else:
-        letters = run[:: 1 + len(apart[1] or " ")]
-    # Half of them at least: `a[1:3]` is a piece of code.
-    return JOINED + letters if 2 * sum(map(str.isalpha, letters)) >= len(letters) else run
+    step = 1 + len(apart[1] or " ")
+    letters = _ANY_BETWEEN.sub("", run) if _ANY_MARK.search(run) else run[::step]
+    # More than a third of them: `a[1:3]` is a piece of code.
+    return JOINED + letters if 3 * sum(map(str.isalpha, letters)) > len(letters) else run

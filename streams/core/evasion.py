@@ -17,9 +17,9 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from streams.core.apart import put_together
-from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table, one_symbol
+from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table, one_symbol, surviving
 from streams.core.normalise import compatible
-from streams.core.signs import DECORATIVE, NONE, Signs
+from streams.core.signs import DECORATIVE, NONE, Signs, signs_in
 
 FOREIGN_MIN = 3
 """Letters of a word in another script that may be taken for a Latin one. Shorter ones look alike by chance."""
@@ -32,7 +32,7 @@ _LATIN = re.compile("[a-z]")
 _ASCII = re.compile(r"[\x02-\x7f]")
 _ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
 _OTHER_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
-_BETWEEN_LETTERS = re.compile("[a-z][0-9$!|]+[a-z]")
+_HIDING = re.compile(rf"[{JOINED}\x80-\U0010ffff]|[a-z][0-9$!|]+[a-z]")
 _DECORATIVE = re.compile(f"[{DECORATIVE}]")
 _ADDRESS = re.compile("[^@]{2,}@[^@]{2,}")
 _NO_LETTERS = "0123456789@$!|"
@@ -57,9 +57,14 @@ class Part(NamedTuple):
 class Reading:
     """Words in a row, a blank before and behind each, and which of them stands where."""
 
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
-        self.text = one_symbol(f" {' '.join(words)} ")
+    def __init__(self, read: str) -> None:
+        self._read = read
+        self.text = one_symbol(read)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words as they were read."""
+        return self._read[1:-1].split(" ")
 
     def parts(self, start: int, end: int) -> Iterator[Part]:
         """The parts of words within a place."""
@@ -78,13 +83,14 @@ class Reading:
 class Undone:
     """A text with evasion undone: words in disguise as they are seen, the others as they are."""
 
-    def __init__(self, words: Words, disguised: list[int]) -> None:
+    def __init__(self, words: Words, disguised: list[int], signs: Signs) -> None:
         self._words = words
         self._disguised = frozenset(disguised)
+        self._signs = signs
         read = words.plain.copy()
         for at in disguised:
-            read[at] = words.seen[at].replace(GONE, "")
-        self.evaded = Reading(read)
+            read[at] = words.seen[at]
+        self.evaded = Reading(f" {' '.join(read)} ".replace(GONE, ""))
 
     def __repr__(self) -> str:
         return f"<Undone [{len(self._disguised)} of {len(self._words.plain)} words in disguise]>"
@@ -96,17 +102,28 @@ class Undone:
     @cached_property
     def apart(self) -> Reading:
         """Only the words that were written apart."""
-        return Reading([self.evaded.words[at] for at in self._apart])
+        return Reading(f" {' '.join([self.evaded.words[at] for at in self._apart])} ")
+
+    @property
+    def has_apart(self) -> bool:
+        """Whether there is any such word."""
+        return self._signs.apart and bool(self._apart)
 
     @cached_property
     def squeezed(self) -> Reading:
         """Each row of equal letters as one letter."""
-        return Reading(squeeze(self.evaded.text)[1:-1].split(" "))
+        return Reading(squeeze(self.evaded.text))
+
+    @cached_property
+    def has_drawn_out(self) -> bool:
+        """Whether any letters are drawn out; they may have been digits before: `fr333`."""
+        return self._signs.drawn_out or (bool(self) and signs_in(self.evaded.text).drawn_out)
 
     @cached_property
     def hiding_characters(self) -> int:
         """Characters of the words that hide something; `mp3` does not, though it may be read as `mpe`."""
-        return sum(len(self._words.plain[at]) for at in self._disguised if _is_hiding(self._words.plain[at]))
+        plain = self._words.plain
+        return sum(map(len, filter(_HIDING.search, [plain[at] for at in self._disguised])))
 
     def is_in_disguise(self, start: int, end: int, *, whole_words: bool) -> bool:
         """Whether a place in `evaded` covers some disguise."""
@@ -167,15 +184,19 @@ def undo(text: str, folded: str, signs: Signs) -> Undone | None:
     """Undo evasion in a text, which shows these signs when folded; nothing if there is none to undo."""
     if signs == NONE:
         return None
-    words = words_of(folded if text.isascii() else compatible(text))
+    words = words_of(folded if text.isascii() else base_of(text), may_be_apart=signs.apart)
     disguised = _disguised(words, signs)
-    undone = Undone(words, disguised)
-    return undone if disguised or signs.drawn_out else None
+    return Undone(words, disguised, signs) if disguised or signs.drawn_out else None
 
 
-def words_of(base: str) -> Words:
+def base_of(text: str) -> str:
+    """What is read in two ways: compatibility forms are folded, and case is not."""
+    return compatible(surviving(text))
+
+
+def words_of(base: str, *, may_be_apart: bool = True) -> Words:
     """The words of a text whose case is not folded yet."""
-    together = put_together(base)
+    together = put_together(base, may_be_apart=may_be_apart)
     if together.isascii():
         raw = together.encode()
         plain, seen = raw.translate(_ASCII_PLAIN).decode(), raw.translate(_ASCII_SEEN).decode()
@@ -216,10 +237,6 @@ def _is_disguised(plain: str, seen: str, *, foreign_may_be: bool) -> bool:
         and len(seen) >= FOREIGN_MIN
         and seen.isascii()
     )
-
-
-def _is_hiding(plain: str) -> bool:
-    return JOINED in plain or not plain.isascii() or _BETWEEN_LETTERS.search(plain) is not None
 
 
 def _rows(word: str) -> list[tuple[int, int]]:

@@ -128,6 +128,35 @@ def _named(char: str) -> str:
     return (told[1] or told[2] or told[3]).lower() if told else ""
 
 
+def surviving(text: str) -> str:
+    """The text with characters replaced that compatibility turns into others: `ϲ` is a sigma to it, and no `c`.
+
+    What stands for them is as foreign, is seen as the same letter, and stays.
+    """
+    return text.translate(_unstable()) if _any_unstable().search(text) else text
+
+
+@cache
+def _any_unstable() -> re.Pattern[str]:
+    return re.compile(f"[{''.join(map(chr, _unstable()))}]")
+
+
+@cache
+def _unstable() -> dict[int, str]:
+    stays: dict[str, str] = {}
+    for char, letter in _looks().items():
+        if normalize("NFKC", char) == char and category(char) == "Ll":
+            stays.setdefault(letter, char)
+    return {
+        ord(char): stays[letter]
+        for char, letter in _looks().items()
+        if letter in stays
+        and category(char) in {"Ll", "Lu"}
+        and not (became := normalize("NFKC", char)).isascii()
+        and _looks().get(became) != letter
+    }
+
+
 @cache
 def _looks() -> dict[str, str]:
     """Of each character that Unicode says is confused with a Latin letter or a digit: the letter."""

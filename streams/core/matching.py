@@ -12,10 +12,10 @@ from typing import NamedTuple
 import re2
 from ahocorasick_rs import AhoCorasick, Implementation
 
-from streams.core.evasion import squeeze, words_of
+from streams.core.evasion import base_of, squeeze, words_of
 from streams.core.forms import FORM_NAMES, FormName, Forms
 from streams.core.lookalikes import GONE, one_symbol
-from streams.core.normalise import compatible, fold
+from streams.core.normalise import fold
 from streams.core.words import as_whole_words, words_form
 
 AUTOMATON_BYTES_MAX = 64 << 20
@@ -122,7 +122,7 @@ def needles(term: str, *, whole_words: bool = True, evasion: bool = False) -> tu
 
 def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
     """A term as its words are, and as they are seen: of several words each may be in disguise or not."""
-    words = words_of(compatible(term))
+    words = words_of(base_of(term))
     seen = [word.replace(GONE, "") for word in words.seen]
     for read in dict.fromkeys(" ".join(one) for one in (words.plain, seen) if one):
         spelled = as_whole_words(read) if whole_words else read
@@ -131,6 +131,9 @@ def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
         yield Needle("squeezed", squeeze(text), spelled)
     if len(letters := "".join(seen)) >= APART_MIN:
         yield Needle("apart", one_symbol(letters), letters)
+    elif letters:
+        # `I b u y`: a word of one letter before those that stand apart.
+        yield from (Needle("apart", one_symbol(f" {word}{letters} "), letters) for word in "ai")
 
 
 class BadPattern(Exception):

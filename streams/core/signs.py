@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import re2
 
+from streams.core.lookalikes import SEEN
+
 # Letters between which and another script's, or a digit, a word goes on.
 _LATIN = "a-z\u00c0-\u024f\u1e00-\u1eff"
 # Where lookalikes and marks are at home. Han, kana, Hangul and emoji are left out.
@@ -20,12 +22,14 @@ _SIGNS = "@$€£¢¥§"
 _MIXED = (
     f"[{_LATIN}][{_OTHERS}]|[{_OTHERS}][{_LATIN}]"
     f"|[{_LATIN}{_OTHERS}][0-9|{_SIGNS}]|[0-9|!{_SIGNS}][{_LATIN}{_OTHERS}]"
+    f"|[{_LATIN}{_OTHERS}]!+[0-9|{_SIGNS}]"
     f"|[{DECORATIVE}]{{3}}"
     f"|[{_SIGNS}][!|{_SIGNS}]{{2}}|[!|{_SIGNS}]{{2}}[{_SIGNS}]"
 )
 # Whole words of letters that have a lookalike, in a script that has others, too.
-_FOREIGN = "\u0370-\u052f\u13a0-\u13ff"
-_LETTER, _BETWEEN = r"[\pL\pN@$]", r"[^\pL\pN\pM@$]"
+_FOREIGN_RANGES = ((0x370, 0x52F), (0x13A0, 0x13FF))
+_FOREIGN = "".join(f"{chr(first)}-{chr(last)}" for first, last in _FOREIGN_RANGES)
+_LETTER, _BETWEEN = r"[\pL\pN@$|!]", r"[^\pL\pN\pM@$]"
 _APART = "|".join(
     rf"(?:^|{_BETWEEN}){first}\pM*{_BETWEEN}{{1,3}}{second}\pM*{_BETWEEN}{{1,3}}{_LETTER}\pM*(?:$|{_BETWEEN})"
     for first, second in ((r"\pL", _LETTER), (_LETTER, r"\pL"))
@@ -42,7 +46,7 @@ class Signs(NamedTuple):
     mixed: bool
     """Digits, signs, marks or another script's letters within words."""
     foreign: bool
-    """Words in letters of another script, all of which might be lookalikes."""
+    """Words in letters of another script, all of which are lookalikes."""
     apart: bool
     """Single letters in a row."""
     drawn_out: bool
@@ -55,7 +59,16 @@ NONE = Signs(mixed=False, foreign=False, apart=False, drawn_out=False)
 def signs_in(folded: str) -> Signs:
     """What a folded text shows."""
     found = _signs().Match(folded)
-    return Signs(*(number in found for number in range(4))) if found else NONE
+    if not found:
+        return NONE
+    mixed, foreign, unlike, apart, drawn_out = (number in found for number in range(5))
+    return Signs(mixed=mixed, foreign=foreign and not unlike, apart=apart, drawn_out=drawn_out)
+
+
+def _unlike() -> str:
+    """The letters of other scripts that look like no Latin ones."""
+    letters = (chr(code) for first, last in _FOREIGN_RANGES for code in range(first, last + 1))
+    return "".join(letter for letter in letters if letter.isalpha() and not SEEN[ord(letter)].isascii())
 
 
 @cache
@@ -63,7 +76,7 @@ def _signs() -> re2.Set:
     options = re2.Options()
     options.log_errors = False
     signs = re2.Set.SearchSet(options)
-    for pattern in (_MIXED, f"[{_FOREIGN}]{{3}}", _APART, _DRAWN_OUT):
+    for pattern in (_MIXED, f"[{_FOREIGN}]{{3}}", f"[{_unlike()}]", _APART, _DRAWN_OUT):
         signs.Add(pattern)
     signs.Compile()
     return signs

@@ -30,8 +30,12 @@ CATALOGUE_EACH = 140
 CODE = {".py": 1_500, ".h": 900, ".pl": 300, ".pm": 800, ".sh": 200}
 LINE_MIN, LINE_MAX = 12, 400
 
-_REQUEST = re.compile(r"^[.'](?:SH|SS|TP|TH|IP|PP|P|LP|RS|RE|br|nf|fi|sp|in|so|de|ie|el|if|EX|EE|UR|UE|MT|ME|SY|YS)\b")
-_FONT = re.compile(r"\\f(?:\[[^]]*\]|\([A-Z]{2}|.)|\\[&,/|^]|\\s[-+]?\d|^\.(?:B|I|BR|BI|IR|RI|RB|IB|SM|SB)\s+")
+_REQUEST = re.compile(
+    r"^[.'](?:SH|SS|TP|TH|IP|PP|P|LP|RS|RE|br|nf|fi|sp|in|so|de|ie|el|if|EX|EE|UR|UE|MT|ME|SY|YS)\b"
+)
+_FONT = re.compile(
+    r"\\f(?:\[[^]]*\]|\([A-Z]{2}|.)|\\[&,/|^]|\\s[-+]?\d|^\.(?:B|I|BR|BI|IR|RI|RB|IB|SM|SB)\s+"
+)
 
 
 def main(root: Path) -> Iterator[str]:
