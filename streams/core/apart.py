@@ -1,7 +1,8 @@
 """Letters that were written apart, put together: `f r e e`, `f.r.e.e`, `f - r - e - e` become one word.
 
-At least three single letters or digits, over a third of them letters, with the same one to three signs or blanks between
-all of them, or with any one sign between any two. What was put together begins with `JOINED`, so that it is known to have been apart.
+At least three single letters or digits, over a third of them letters, with the same one to three signs or
+blanks between all of them, or with any one sign between any two. What was put together begins with `JOINED`,
+so that it is known to have been apart.
 """
 
 from __future__ import annotations

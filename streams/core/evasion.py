@@ -1,10 +1,10 @@
 """Undoing what is done to words so that a list of words does not find them.
 
-Digits and signs for letters (`fr33`), letters of other scripts that look alike, marks drawn upon letters, letters
-written apart (`f r e e`, `f.r.e.e`), letters drawn out (`freeee`). Every word is read twice, as it is and as it is
-seen (`streams.core.lookalikes`); a word in which the two differ is in disguise. What is found here counts only
-where it covers some disguise: what is written plainly is for the plain forms. So `ail` is not `all`, `85` not
-`bs`, and a Russian word no English one that looks like it.
+Digits and signs for letters (`fr33`), letters of other scripts that look alike, marks drawn upon letters,
+letters written apart (`f r e e`, `f.r.e.e`), letters drawn out (`freeee`). Every word is read twice, as it is
+and as it is seen (`streams.core.lookalikes`); a word in which the two differ is in disguise. What is found here
+counts only where it covers some disguise: what is written plainly is for the plain forms. So `ail` is not
+`all`, `85` not `bs`, and a Russian word no English one that looks like it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from streams.core.apart import put_together
-from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, ascii_table, one_symbol, surviving
+from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, one_symbol, surviving
 from streams.core.normalise import compatible
 from streams.core.signs import DECORATIVE, NONE, Signs, signs_in
+from streams.core.tables import read_by
 
 FOREIGN_MIN = 3
-"""Letters of a word in another script that may be taken for a Latin one. Shorter ones look alike by chance."""
+"""Letters of a foreign word that may be taken for a Latin one. Shorter ones look alike by chance."""
 
 DRAWN_OUT_MIN = 3
 """As many equal letters in a row stand for one or two."""
 
-_ASCII_PLAIN, _ASCII_SEEN = ascii_table(PLAIN), ascii_table(SEEN)
 _LATIN = re.compile("[a-z]")
 _ASCII = re.compile(r"[\x02-\x7f]")
 _ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
@@ -36,7 +36,6 @@ _HIDING = re.compile(rf"[{JOINED}\x80-\U0010ffff]|[a-z][0-9$!|]+[a-z]")
 _DECORATIVE = re.compile(f"[{DECORATIVE}]")
 _ADDRESS = re.compile("[^@]{2,}@[^@]{2,}")
 _NO_LETTERS = "0123456789@$!|"
-_ROW = re.compile(r"(.)\1+", re.DOTALL)
 
 
 class Words(NamedTuple):
@@ -133,7 +132,7 @@ class Undone:
         )
 
     def is_drawn_out(self, start: int, end: int, spelled: str) -> bool:
-        """Whether letters at a place in `squeezed` are drawn out, and otherwise are as the term is spelled.
+        """Whether letters at a place in `squeezed` are drawn out, the others as the term is spelled.
 
         Three or more may stand for any number that the term has, and so may any where every letter is doubled.
         """
@@ -197,17 +196,13 @@ def base_of(text: str) -> str:
 def words_of(base: str, *, may_be_apart: bool = True) -> Words:
     """The words of a text whose case is not folded yet."""
     together = put_together(base, may_be_apart=may_be_apart)
-    if together.isascii():
-        raw = together.encode()
-        plain, seen = raw.translate(_ASCII_PLAIN).decode(), raw.translate(_ASCII_SEEN).decode()
-    else:
-        plain, seen = together.translate(PLAIN), together.translate(SEEN)
-    return Words(plain.split(), seen.split())
+    return Words(read_by(PLAIN, together).split(), read_by(SEEN, together).split())
 
 
 def squeeze(text: str) -> str:
     """Each row of equal letters as one letter."""
-    return _ROW.sub(r"\1", text)
+    # Half of what a substitution takes where most letters are repeated.
+    return "".join([letter for letter, _ in groupby(text)])
 
 
 def _disguised(words: Words, signs: Signs) -> list[int]:

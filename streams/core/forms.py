@@ -2,8 +2,8 @@
 
 `folded` for patterns and substrings, `words` for whole words, and three in which evasion is undone
 (`streams.core.evasion`), which a text without any sign of evasion does not have: `evaded`; `squeezed`, with
-letters that were drawn out; `apart`, with those words alone whose letters stood apart. Where a place in a form
-stands in the original is for explanations, and takes many times as long as matching.
+letters that were drawn out; `apart`, with those words alone whose letters stood apart. Where a place in a
+form stands in the original is for explanations, and takes many times as long as matching.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class Forms:
         return self.undone.is_drawn_out(start, end, spelled)
 
     def span(self, form: FormName, start: int, end: int) -> Span:
-        """The span of the original that a part of a form comes from; of whole words, where evasion is undone."""
-        if form == "folded" or form == "words":
+        """The span of the original that a part of a form comes from; where evasion is undone, of words."""
+        if form in {"folded", "words"}:
             traced = TracedText(self.text, lambda piece: fold(piece).text)
             place = (start, end) if form == "folded" else place_of_words(traced.formed, (start, end))
             return traced.original(place)

@@ -1,10 +1,10 @@
-"""What a character is, and what it is seen as: `а` of Cyrillic is seen as `a`, and so are `@` and `4`.
+"""What a character is, and what it is seen as: Cyrillic's first letter is seen as `a`, and so are `@` and `4`.
 
-Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, a blank for
-what no word consists of. Where they differ, a character passes for another. As `1`, `|` and `I` are seen as `i` or
-as `l`, `one_symbol` makes the two one in the end.
-Lookalikes are Unicode's (UTS 39, as the package confusable-homoglyphs brings it) and those that Unicode's
-names tell; only digits and signs for letters are ours, as nobody keeps a table of them.
+Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, a blank
+for what no word consists of. Where they differ, a character passes for another. As `1`, `|` and `I` are seen as
+`i` or as `l`, `one_symbol` makes the two one in the end. Lookalikes are Unicode's (UTS 39, as the package
+confusable-homoglyphs brings it) and those that Unicode's names tell; only digits and signs for letters are
+ours, as nobody keeps a table of them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import string
 from functools import cache
 from unicodedata import category, name, normalize
 
+from streams.core.tables import Table
+
 GONE = "\x01"
 """Stands for a mark that is only drawn upon a letter; it is taken out in the end."""
 JOINED = "\x02"
-"""Stands before letters that were written apart. What is read has no controls, so it cannot come from there."""
+"""Stands before letters that were written apart. What is read has no controls, so there is no other."""
 
 LEET = {
     **dict(zip("0123456789", "oizeasgtbg", strict=True)),
-    **{"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "i", "¢": "c", "¥": "y", "§": "s"},
+    **dict(zip("@$!|€£¢¥§", "asiieicys", strict=True)),
 }
 """Digits and signs as letters. Of several readings one is chosen, for terms and texts alike."""
 
@@ -42,22 +44,11 @@ _EUROPEAN = re.compile("[A-Za-z\u00c0-\u052f\u1e00-\u1fff]")
 _DIRECTIONS = dict.fromkeys(map(ord, "\u200e\u200f"))
 
 
-class _Table(dict[int, str]):
-    """What stands for each character: asked once for each, as the tables of Unicode are large."""
-
-    def __missing__(self, code: int) -> str:
-        made = self[code] = self._made(chr(code))
-        return made
-
-    def _made(self, char: str) -> str:
-        raise NotImplementedError
-
-
-class _Plain(_Table):
+class _Plain(Table):
     """What a character is."""
 
     def _made(self, char: str) -> str:
-        if char == JOINED or char in LEET or _DECORATION.match(char):
+        if char in {JOINED, GONE} or char in LEET or _DECORATION.match(char):
             return char
         if category(char)[0] not in "LMN":
             return char if _look(char) else " "
@@ -67,11 +58,11 @@ class _Plain(_Table):
         return base.casefold()
 
 
-class _Seen(_Table):
+class _Seen(Table):
     """What a character is seen as."""
 
     def _made(self, char: str) -> str:
-        if char == JOINED or _DECORATION.match(char):
+        if char in {JOINED, GONE} or _DECORATION.match(char):
             return GONE
         if char in LEET:
             return LEET[char]
@@ -79,8 +70,8 @@ class _Seen(_Table):
         return plain if plain.isascii() else _look(char) or plain
 
 
-PLAIN: dict[int, str] = _Plain()
-SEEN: dict[int, str] = _Seen()
+PLAIN = _Plain()
+SEEN = _Seen()
 
 
 def one_symbol(read: str) -> str:
@@ -88,17 +79,12 @@ def one_symbol(read: str) -> str:
     return read.replace("l", "i")
 
 
-def ascii_table(table: dict[int, str]) -> bytes:
-    """The same for `bytes.translate`."""
-    return bytes(ord(table[code]) if code < 128 else code for code in range(256))
-
-
 def _look(char: str) -> str:
     """The Latin letter that a character is seen as; empty if none.
 
-    1. What Unicode says of it. 2. What its name says: small capitals, letters in black boxes. 3. It resembles a
-    Latin letter with a mark. 4. What is said of its capital: `к` is a small `К`, which is confused with `K`.
-    5. What is said of the character that it resembles.
+    1. What Unicode says of it. 2. What its name says: small capitals, letters in black boxes. 3. It resembles
+    a Latin letter with a mark. 4. What is said of its capital: Cyrillic's small ka is confused with nothing, its
+    capital with `K`. 5. What is said of the character that it resembles.
     """
     if char.isascii():
         return ""
@@ -129,26 +115,23 @@ def _named(char: str) -> str:
 
 
 def surviving(text: str) -> str:
-    """The text with characters replaced that compatibility turns into others: `ϲ` is a sigma to it, and no `c`.
+    """The text with characters replaced that compatibility turns into others: to it the lunate sigma is no `c`.
 
     What stands for them is as foreign, is seen as the same letter, and stays.
     """
-    return text.translate(_unstable()) if _any_unstable().search(text) else text
+    for char, other in _unstable().items():
+        text = text.replace(char, other)
+    return text
 
 
 @cache
-def _any_unstable() -> re.Pattern[str]:
-    return re.compile(f"[{''.join(map(chr, _unstable()))}]")
-
-
-@cache
-def _unstable() -> dict[int, str]:
+def _unstable() -> dict[str, str]:
     stays: dict[str, str] = {}
     for char, letter in _looks().items():
         if normalize("NFKC", char) == char and category(char) == "Ll":
             stays.setdefault(letter, char)
     return {
-        ord(char): stays[letter]
+        char: stays[letter]
         for char, letter in _looks().items()
         if letter in stays
         and category(char) in {"Ll", "Lu"}

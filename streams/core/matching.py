@@ -23,8 +23,8 @@ AUTOMATON_BYTES_MAX = 64 << 20
 
 
 APART_MIN = 4
-"""Letters of a term that is found anywhere in letters that were written apart: nobody knows where words end there,
-and three letters in a row are too often an abbreviation's."""
+"""Letters of a term that is found anywhere in letters that were written apart: nobody knows where words end
+there, and three letters in a row are too often an abbreviation's."""
 
 
 class Needle(NamedTuple):

@@ -115,9 +115,11 @@ def fold(text: str) -> Folded:
 
 
 def compatible(text: str) -> str:
-    """The folded form before its case is folded: a capital may be seen as another letter than its small one."""
+    """The folded form before its case is folded: a capital may be seen as another letter than a small one."""
     if text.isascii():
         return text.encode().translate(None, _ASCII_INVISIBLE).decode()
+    if _is_simple(text):
+        return normalize("NFKC", text)
     return _compatible(_without_floods(_INVISIBLE.sub("", text)))
 
 

@@ -10,14 +10,23 @@ from collections.abc import Iterator
 from functools import cache
 from unicodedata import category
 
+from streams.core.tables import Table, read_by
+
 # Scripts that put no spaces between words: Thai to Tibetan, Myanmar, Khmer, kana, Han.
 _UNSPACED = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 _BEYOND = re.compile("[\U00010000-\U0010ffff]+")
-_ASCII_WORDS = bytes(
-    code if code >= 128 or (chr(code).isalnum() and chr(code).isascii()) else 32 for code in range(256)
-)
+
+
+class _Words(Table):
+    """A blank for what words do not consist of."""
+
+    def _made(self, char: str) -> str:
+        return char if _is_of_words(char) else " "
+
+
+_WORDS = _Words()
 
 
 def words_form(folded: str) -> str:
@@ -25,11 +34,7 @@ def words_form(folded: str) -> str:
 
     So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
     """
-    if folded.isascii():
-        words = folded.encode().translate(_ASCII_WORDS).decode().split()
-    else:
-        words = _words().findall(_without_symbols(folded))
-    return f" {' '.join(words)} "
+    return f" {' '.join(read_by(_WORDS, folded).split())} "
 
 
 def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
