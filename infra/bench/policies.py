@@ -28,7 +28,9 @@ def large_policy(*, terms: int = TERMS, patterns: int = PATTERNS) -> Policy:
         )
         for number, chunk in enumerate(_chunks(words[:terms], _TERMS_OF_A_RULE))
     ]
-    pairs = zip(words[terms : terms + patterns], words[terms + patterns :], itertools.cycle(_BETWEEN), strict=False)
+    pairs = zip(
+        words[terms : terms + patterns], words[terms + patterns :], itertools.cycle(_BETWEEN), strict=False
+    )
     made = tuple(rf"\b{one}{between}{other}s?\b" for one, other, between in pairs)
     if made:
         rules.append(RegexRule(id="patterns", action="label", label="spam", patterns=made))

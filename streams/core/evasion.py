@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from streams.core.apart import put_together
 from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, one_symbol, surviving
-from streams.core.normalise import compatible
+from streams.core.normalise import Folded, fold
 from streams.core.signs import DECORATIVE, NONE, Signs, signs_in
 from streams.core.tables import read_by
 
@@ -179,18 +179,20 @@ class Undone:
         return 0 < differing <= (part.end - part.start) / 2
 
 
-def undo(text: str, folded: str, signs: Signs) -> Undone | None:
+def undo(text: str, folded: Folded, signs: Signs) -> Undone | None:
     """Undo evasion in a text, which shows these signs when folded; nothing if there is none to undo."""
     if signs == NONE:
         return None
-    words = words_of(folded if text.isascii() else base_of(text), may_be_apart=signs.apart)
+    words = words_of(base_of(text, folded), may_be_apart=signs.apart)
     disguised = _disguised(words, signs)
     return Undone(words, disguised, signs) if disguised or signs.drawn_out else None
 
 
-def base_of(text: str) -> str:
-    """What is read in two ways: compatibility forms are folded, and case is not."""
-    return compatible(surviving(text))
+def base_of(text: str, folded: Folded | None = None) -> str:
+    """What is read in two ways: compatibility forms are folded, and case is not. One may have it folded already."""
+    survived = surviving(text)
+    made = folded if folded is not None and survived == text else fold(survived)
+    return made.cased or made.text
 
 
 def words_of(base: str, *, may_be_apart: bool = True) -> Words:

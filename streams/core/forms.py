@@ -58,9 +58,8 @@ class Forms:
     def undone(self) -> Undone | None:
         """The text with evasion undone; nothing where there is none."""
         if self._signs is None:
-            folded = self.folded.text
-            self._signs = signs_in(folded)
-            self._undone = undo(self.text, folded, self._signs)
+            self._signs = signs_in(self.folded.text)
+            self._undone = undo(self.text, self.folded, self._signs)
         return self._undone
 
     @property

@@ -90,7 +90,7 @@ def _look(char: str) -> str:
         return ""
     if said := _looks().get(char) or _named(char):
         return said
-    resembled = [normalize("NFD", entry["c"])[0] for entry in _confusables().get(char, ())]
+    resembled = [normalize("NFD", entry["c"])[0] for entry in confusables().get(char, ())]
     capital = char.upper()
     return next(
         (
@@ -147,7 +147,7 @@ def _looks() -> dict[str, str]:
     targets = {**{letter: letter for letter in string.ascii_letters}, "rn": "m"}
     targets |= {digit: LEET[digit] for digit in string.digits}
     for target, letter in targets.items():
-        for entry in _confusables().get(target, ()):
+        for entry in confusables().get(target, ()):
             char = entry["c"].translate(_DIRECTIONS)
             if len(char) == 1 and not char.isascii():
                 looks.setdefault(char, letter.lower())
@@ -155,7 +155,8 @@ def _looks() -> dict[str, str]:
 
 
 @cache
-def _confusables() -> dict[str, list[dict[str, str]]]:
+def confusables() -> dict[str, list[dict[str, str]]]:
+    """Unicode's table of characters and sequences that are confused with others."""
     # Its table takes 40 ms to read: not on import.
     from confusable_homoglyphs.confusables import confusables_data  # noqa: PLC0415
 

@@ -78,6 +78,8 @@ class Folded(NamedTuple):
     """Ways in which the text hides what it says, as far as it does."""
     obfuscation: float = 0.0
     """The share of its characters that hide something, 0 to 1: invisible, styled, or marks of a flood."""
+    cased: str = ""
+    """The same before its case was folded, unless the text is ASCII: a capital may look like another letter."""
 
 
 def digest_form(text: str) -> DigestForm:
@@ -102,7 +104,8 @@ def fold(text: str) -> Folded:
             Folded(visible.decode(), (INVISIBLE,), hidden / len(raw)) if hidden else Folded(visible.decode())
         )
     if _is_simple(text):
-        return Folded(normalize("NFKC", text).casefold())
+        simple = normalize("NFKC", text)
+        return Folded(simple.casefold(), cased=simple)
     visible_text = _INVISIBLE.sub("", text)
     kept = _without_floods(visible_text)
     hidden = len(text) - len(visible_text)
@@ -111,16 +114,8 @@ def fold(text: str) -> Folded:
     flooding = len(visible_text) - len(kept)
     styled = len(_STYLED.findall(kept))
     flags = tuple(flag for flag, count in ((INVISIBLE, hidden), (FLOOD, flooding), (STYLED, styled)) if count)
-    return Folded(_folded(kept), flags, (hidden + flooding + styled) / len(text))
-
-
-def compatible(text: str) -> str:
-    """The folded form before its case is folded: a capital may be seen as another letter than a small one."""
-    if text.isascii():
-        return text.encode().translate(None, _ASCII_INVISIBLE).decode()
-    if _is_simple(text):
-        return normalize("NFKC", text)
-    return _compatible(_without_floods(_INVISIBLE.sub("", text)))
+    cased = _compatible(kept)
+    return Folded(cased.casefold(), flags, (hidden + flooding + styled) / len(text), cased)
 
 
 def segments(text: str, form: Callable[[str], str]) -> list[tuple[str, int, int]]:
