@@ -10,6 +10,8 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import eq
 
 from schemas.policy import LengthRule, RepetitionRule, ShapeRule
 
@@ -66,11 +68,13 @@ def is_repetitive(folded: str, rule: RepetitionRule) -> bool:
 
 def has_shape(text: str, folded: str, rule: ShapeRule) -> bool:
     """Whether an original text looks as the rule says, in every respect that it names."""
+    if rule.mentions_over is not None and not (
+        "@" in folded and len(_MENTION.findall(folded)) > rule.mentions_over
+    ):
+        return False
     looked_at = text[:CHARACTERS_LOOKED_AT]
-    return (
-        (rule.mentions_over is None or ("@" in folded and len(_MENTION.findall(folded)) > rule.mentions_over))
-        and (rule.capitals_share is None or _capitals(looked_at, rule.characters_min) >= rule.capitals_share)
-        and (rule.emoji_share is None or _emoji(looked_at, rule.characters_min) >= rule.emoji_share)
+    return (rule.emoji_share is None or _emoji(looked_at, rule.characters_min) >= rule.emoji_share) and (
+        rule.capitals_share is None or _capitals(looked_at, rule.characters_min) >= rule.capitals_share
     )
 
 
@@ -101,14 +105,12 @@ def has_run(text: str, run_min: int) -> bool:
     """
     stride = run_min // 2
     sample = text[::stride]
-    for at, char in enumerate(sample[:-1]):
-        if (
-            char == sample[at + 1]
-            and char not in _DRAWING
-            and _run_around(text, at * stride, run_min) >= run_min
-        ):
-            return True
-    return False
+    if not any(map(eq, sample, sample[1:])):
+        return False
+    return any(
+        char == behind and char not in _DRAWING and _run_around(text, at * stride, run_min) >= run_min
+        for at, (char, behind) in enumerate(pairwise(sample))
+    )
 
 
 def _run_around(text: str, place: int, reach: int) -> int:

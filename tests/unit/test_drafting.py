@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from infra.policies import check, read
+from schemas.policy import Rule
 
 GOOD = """\
 id = "mine"
@@ -203,3 +208,13 @@ def test_there_are_not_more_flood_rules_than_may_keep_counts(told):
     text = GOOD + "".join(one.replace('"more"', f'"more-{number}"') for number in range(9))
     ((_, _, problem),) = told(text)
     assert problem == "$.rules[10].type (rule more-8): there are 9 rules of this type, 8 are allowed"
+
+
+def test_the_page_on_policies_shows_every_type_of_rule_and_its_examples_hold(told, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    shown = "\n".join(re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    (tmp_path / "words" / "slurs.txt").write_text("slur\n")
+    labels = "\n".join(f'[[labels]]\nname = "{name}"\ndescription = "d"' for name in ("hate", "scam"))
+    assert told(GOOD.partition("[[rules]]")[0] + labels + shown) == []
+    types = {shape.__struct_config__.tag for shape in get_args(Rule)}
+    assert set(re.findall(r'^type = "(\w+)"$', shown, re.MULTILINE)) == types

@@ -100,7 +100,7 @@ def explained(capsys, file, *arguments):
 
 
 def test_a_text_is_explained_with_rule_form_span_and_decision(file, capsys):
-    lines = explained(capsys, file, "--text", "NOW: CH3AP L1KES\x1b[2J, EVERYBODY LOOK")
+    lines = explained(capsys, file, "--text", "NOW: CH3AP L1KES, EVERYBODY LOOK \x1b[2J")
     assert not any("\x1b" in line for line in lines)
     (ads,) = [line for line in lines if " ads: " in line]
     assert ads.split()[0] == "live"
