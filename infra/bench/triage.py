@@ -18,6 +18,7 @@ from infra.bench.measuring import Timed, cpu_us_per_event
 from infra.bench.posts import TOPIC, demo_events, fetched, posts
 from infra.bench.report import Finding
 from infra.policies import default_policy_path, read
+from infra.samples import default_sample_path, read_sample, scored
 from schemas.policy import ActivePolicy
 from schemas.settings import LimitSettings
 from schemas.wire import encode, event_decoder
@@ -104,6 +105,16 @@ def run() -> Iterable[Finding]:
         target=_DECIDED_SHARE_MIN,
         bound="at least",
     )
+    score = scored(policy, read_sample(default_sample_path()))
+    yield Finding(
+        what="decided by rules, labelled sample",
+        ours=score.share,
+        unit="of 1",
+        target=_DECIDED_SHARE_MIN,
+        bound="at least",
+    )
+    yield Finding(what="of it wrongly blocked", ours=len(score.wrong_blocks), unit="posts", target=0.0)
+    yield Finding(what="of it wrongly allowed", ours=len(score.wrong_allows), unit="posts")
 
 
 def _decision(policy: CompiledPolicy, values: list[bytes]) -> Timed:

@@ -215,6 +215,6 @@ def test_the_page_on_policies_shows_every_type_of_rule_and_its_examples_hold(tol
     shown = "\n".join(re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     (tmp_path / "words" / "slurs.txt").write_text("slur\n")
     labels = "\n".join(f'[[labels]]\nname = "{name}"\ndescription = "d"' for name in ("hate", "scam"))
-    assert told(GOOD.partition("[[rules]]")[0] + labels + shown) == []
+    assert told(GOOD.partition("[[rules]]")[0] + labels + "\n" + shown) == []
     types = {shape.__struct_config__.tag for shape in get_args(Rule)}
     assert set(re.findall(r'^type = "(\w+)"$', shown, re.MULTILINE)) == types
