@@ -10,7 +10,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from operator import eq
 
 from schemas.policy import LengthRule, RepetitionRule, ShapeRule
@@ -68,14 +68,17 @@ def is_repetitive(folded: str, rule: RepetitionRule) -> bool:
 
 def has_shape(text: str, folded: str, rule: ShapeRule) -> bool:
     """Whether an original text looks as the rule says, in every respect that it names."""
-    if rule.mentions_over is not None and not (
-        "@" in folded and len(_MENTION.findall(folded)) > rule.mentions_over
-    ):
+    if rule.mentions_over is not None and not _has_more_mentions(folded, rule.mentions_over):
         return False
     looked_at = text[:CHARACTERS_LOOKED_AT]
     return (rule.emoji_share is None or _emoji(looked_at, rule.characters_min) >= rule.emoji_share) and (
         rule.capitals_share is None or _capitals(looked_at, rule.characters_min) >= rule.capitals_share
     )
+
+
+def _has_more_mentions(folded: str, most: int) -> bool:
+    # As many as may be are found, and one more: no text is searched on to its end for all of a thousand.
+    return "@" in folded and sum(1 for _ in islice(_MENTION.finditer(folded), most + 1)) > most
 
 
 def _capitals(text: str, letters_min: int) -> float:
