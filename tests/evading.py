@@ -15,8 +15,8 @@ from unicodedata import lookup
 DRAWN_ALIKE = json.loads((Path(__file__).parent / "data/drawn-alike.json").read_text("utf-8"))
 RESEMBLING = {
     "greek": {
-        "a": "ALPHA", "e": "EPSILON", "i": "IOTA", "k": "KAPPA", "n": "ETA", "o": "OMICRON", "p": "RHO", "t": "TAU",
-        "u": "UPSILON", "v": "NU", "x": "CHI", "y": "GAMMA",
+        "a": "ALPHA", "e": "EPSILON", "i": "IOTA", "k": "KAPPA", "n": "ETA", "o": "OMICRON", "p": "RHO",
+        "t": "TAU", "u": "UPSILON", "v": "NU", "x": "CHI", "y": "GAMMA",
     },
     "cyrillic": {"b": "VE", "k": "KA", "m": "EM", "t": "TE", "h": "EN"},
 }  # fmt: skip
@@ -33,7 +33,7 @@ Spell = Callable[[str, random.Random], str]
 
 
 def leet(word: str, chance: random.Random) -> str:
-    """Digits and signs for one to all of the letters that have some; one letter stays, as no number is a word."""
+    """Digits and signs for one to all of the letters that have some, less one: no number is a word."""
     return _some_replaced(word, LEET, chance, leave=1)
 
 
@@ -98,7 +98,7 @@ FAMILIES: dict[str, Spell] = {
 
 
 def spellings(word: str, family: str, count: int, chance: random.Random) -> list[str]:
-    """Texts that hide a word; none that is the word itself, and none for a word that a family cannot change."""
+    """Texts that hide a word, none of them in the word itself; none where a family cannot change it."""
     made = [FAMILIES[family](word, chance) for _ in range(count)]
     return [chance.choice(CONTEXTS).format(one) for one in made if one != word]
 

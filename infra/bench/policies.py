@@ -9,6 +9,7 @@ from schemas.policy import Label, Policy, Prompt, RegexRule, Rule, TermsRule
 TERMS = 10_000
 PATTERNS = 2_000
 _TERMS_OF_A_RULE = 2_500
+_PATTERNS_OF_A_RULE = 2_000
 _ONSETS = "bdfgklmnprstvz"
 _RHYMES = ("a", "e", "i", "o", "u", "an", "er", "ing", "ost", "ul", "ep", "ark")
 _BETWEEN = (r"\W+", r".{0,20}", r"\s+(?:of|for|the)\s+", r"\S*\s")
@@ -28,12 +29,15 @@ def large_policy(*, terms: int = TERMS, patterns: int = PATTERNS) -> Policy:
         )
         for number, chunk in enumerate(_chunks(words[:terms], _TERMS_OF_A_RULE))
     ]
-    pairs = zip(
-        words[terms : terms + patterns], words[terms + patterns :], itertools.cycle(_BETWEEN), strict=False
-    )
-    made = tuple(rf"\b{one}{between}{other}s?\b" for one, other, between in pairs)
-    if made:
-        rules.append(RegexRule(id="patterns", action="label", label="spam", patterns=made))
+    ones, others = words[terms : terms + patterns], words[terms + patterns :]
+    made = [
+        rf"\b{one}{between}{other}s?\b"
+        for one, other, between in zip(ones, others, itertools.cycle(_BETWEEN), strict=False)
+    ]
+    rules += [
+        RegexRule(id=f"patterns-{number}", action="label", label="spam", patterns=tuple(chunk))
+        for number, chunk in enumerate(_chunks(made, _PATTERNS_OF_A_RULE))
+    ]
     return Policy(
         id="large",
         version=1,

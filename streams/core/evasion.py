@@ -2,9 +2,9 @@
 
 Digits and signs for letters (`fr33`), letters of other scripts that look alike, marks drawn upon letters,
 letters written apart (`f r e e`, `f.r.e.e`), letters drawn out (`freeee`). Every word is read twice, as it is
-and as it is seen (`streams.core.lookalikes`); a word in which the two differ is in disguise. What is found here
-counts only where it covers some disguise: what is written plainly is for the plain forms. So `ail` is not
-`all`, `85` not `bs`, and a Russian word no English one that looks like it.
+and as it is seen (`streams.core.lookalikes`); a word in which the two differ is in disguise. What is found
+here counts only where it covers some disguise: what is written plainly is for the plain forms. So `ail` is
+not `all`, `85` not `bs`, and a Russian word no English one that looks like it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ class Undone:
     def is_drawn_out(self, start: int, end: int, spelled: str) -> bool:
         """Whether letters at a place in `squeezed` are drawn out, the others as the term is spelled.
 
-        Three or more may stand for any number that the term has, and so may any where every letter is doubled.
+        Three or more may stand for any number that the term has, and so may any where every letter is
+        doubled.
         """
         spellings = [[row for row, _ in _rows(word)] for word in spelled.split()]
         parts = list(self.squeezed.parts(start, end))
@@ -143,6 +144,8 @@ class Undone:
         any_drawn_out = False
         for part, spelling in zip(parts, spellings, strict=True):
             rows = _rows(self.evaded.words[part.number])
+            if part.number in self._disguised and part.end - part.start < len(rows) and self._has_digit(part):
+                return False
             all_doubled = len(rows) > 1 and min(of_one_letter for _, of_one_letter in rows) > 1
             for (row, of_one_letter), spelt in zip(rows[part.start : part.end], spelling, strict=True):
                 is_drawn_out = of_one_letter >= max(DRAWN_OUT_MIN, spelt) or all_doubled
@@ -161,6 +164,9 @@ class Undone:
     @cached_property
     def _apart(self) -> list[int]:
         return sorted(at for at in self._disguised if JOINED in self._words.plain[at])
+
+    def _has_digit(self, part: Part) -> bool:
+        return any(map(str.isdigit, self._words.plain[part.number]))
 
     def _covers_disguise(self, part: Part, *, whole_words: bool) -> bool:
         plain, seen = self._words.plain[part.number], self._words.seen[part.number]
@@ -189,7 +195,7 @@ def undo(text: str, folded: Folded, signs: Signs) -> Undone | None:
 
 
 def base_of(text: str, folded: Folded | None = None) -> str:
-    """What is read in two ways: compatibility forms are folded, and case is not. One may have it folded already."""
+    """What is read in two ways: compatibility forms are folded, case is not. It may be folded already."""
     survived = surviving(text)
     made = folded if folded is not None and survived == text else fold(survived)
     return made.cased or made.text

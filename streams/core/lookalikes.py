@@ -1,8 +1,8 @@
-"""What a character is, and what it is seen as: Cyrillic's first letter is seen as `a`, and so are `@` and `4`.
+"""What a character is, and what it is seen as: Cyrillic has a letter that is seen as `a`, as are `@` and `4`.
 
 Two tables from a character to what stands for it. They agree on all that is ordinary: case, accents, a blank
-for what no word consists of. Where they differ, a character passes for another. As `1`, `|` and `I` are seen as
-`i` or as `l`, `one_symbol` makes the two one in the end. Lookalikes are Unicode's (UTS 39, as the package
+for what no word consists of. Where they differ, a character passes for another. As `1`, `|` and `I` are seen
+as `i` or as `l`, `one_symbol` makes the two one in the end. Lookalikes are Unicode's (UTS 39, as the package
 confusable-homoglyphs brings it) and those that Unicode's names tell; only digits and signs for letters are
 ours, as nobody keeps a table of them.
 """
@@ -83,8 +83,8 @@ def _look(char: str) -> str:
     """The Latin letter that a character is seen as; empty if none.
 
     1. What Unicode says of it. 2. What its name says: small capitals, letters in black boxes. 3. It resembles
-    a Latin letter with a mark. 4. What is said of its capital: Cyrillic's small ka is confused with nothing, its
-    capital with `K`. 5. What is said of the character that it resembles.
+    a Latin letter with a mark. 4. What is said of its capital: Cyrillic's small ka is confused with nothing,
+    its capital with `K`. 5. What is said of the character that it resembles.
     """
     if char.isascii():
         return ""
@@ -115,7 +115,7 @@ def _named(char: str) -> str:
 
 
 def surviving(text: str) -> str:
-    """The text with characters replaced that compatibility turns into others: to it the lunate sigma is no `c`.
+    """The text with characters replaced that compatibility turns into others, such as the lunate sigma.
 
     What stands for them is as foreign, is seen as the same letter, and stays.
     """

@@ -79,7 +79,8 @@ class Folded(NamedTuple):
     obfuscation: float = 0.0
     """The share of its characters that hide something, 0 to 1: invisible, styled, or marks of a flood."""
     cased: str = ""
-    """The same before its case was folded, unless the text is ASCII: a capital may look like another letter."""
+    """The same before its case was folded, unless the text is ASCII: a capital may look like another
+    letter."""
 
 
 def digest_form(text: str) -> DigestForm:

@@ -1,6 +1,7 @@
 """Whether a text shows any sign of evasion: one look with RE2, as most texts show none.
 
-It may see a sign where there is nothing to undo, and overlooks none; what there is, `streams.core.evasion` knows.
+It may see a sign where there is nothing to undo, and overlooks none; what there is, `streams.core.evasion`
+knows.
 """
 
 from __future__ import annotations

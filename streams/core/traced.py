@@ -53,7 +53,7 @@ def place_of_words(folded: str, place: Span) -> Span:
 
 
 def place_of_numbers(base: str, numbers: Sequence[int]) -> Span:
-    """Where in a text whose case is not folded some of its words stand, as `evasion.words_of` numbers them."""
+    """Where in a text, its case not folded, some of its words stand, as `evasion.words_of` numbers them."""
     places: list[Span] = []
     begins: int | None = None
     for piece, (start, end) in pieces(base):

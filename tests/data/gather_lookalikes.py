@@ -2,8 +2,8 @@
 
     python tests/data/gather_lookalikes.py DejaVuSans.ttf LiberationSans-Regular.ttf > drawn-alike.json
 
-It needs fonttools. What is drawn alike is known from the outlines alone: the same points, the same width. So it
-comes from another source than Unicode's table of lookalikes, by which texts are folded.
+It needs fonttools. What is drawn alike is known from the outlines alone: the same points, the same width. So
+it comes from another source than Unicode's table of lookalikes, by which texts are folded.
 """
 
 from __future__ import annotations

@@ -13,17 +13,22 @@ from streams.core.forms import Forms
 from streams.core.matching import Terms, needles
 
 FORBIDDEN = (
-    "account adult attack bargain betting bitcoin bonus buy casino cheap cigarette click cocaine crypto dating "
-    "discount drugs escort explosive followers free gambling giveaway guarantee gun heroin instant invest jackpot "
-    "kill likes loan lottery market medicine money naked password payment pills poison poker prize profit "
-    "replica rifle sale vodka watch weapon"
-).split()
-# Short words, and words that are part of many others: terms that a careful author would not write as substrings.
+    "account", "adult", "attack", "bargain", "betting", "bitcoin", "bonus", "buy", "casino",
+    "cheap", "cigarette", "click", "cocaine", "crypto", "dating", "discount", "drugs", "escort",
+    "explosive", "followers", "free", "gambling", "giveaway", "guarantee", "gun", "heroin",
+    "instant", "invest", "jackpot", "kill", "likes", "loan", "lottery", "market", "medicine",
+    "money", "naked", "password", "payment", "pills", "poison", "poker", "prize", "profit",
+    "replica", "rifle", "sale", "vodka", "watch", "weapon",
+)  # fmt: skip
+# Short words, and words that are part of many others: terms that a careful author would not write as
+# substrings.
 RASH = (
-    "ass sex cum tit fag gay cop anal anus arse boob cock crap damn dick dyke hell homo jerk nazi nude orgy piss porn "
-    "poop rape scat shit slut spic suck tard turd twat wank bitch bastard die sob ale lie toy all ill ice see too boo "
-    "god bet lol web app hot oil ban bus ace sim"
-).split()
+    "ass", "sex", "cum", "tit", "fag", "gay", "cop", "anal", "anus", "arse", "boob", "cock", "crap",
+    "damn", "dick", "dyke", "hell", "homo", "jerk", "nazi", "nude", "orgy", "piss", "porn", "poop",
+    "rape", "scat", "shit", "slut", "spic", "suck", "tard", "turd", "twat", "wank", "bitch",
+    "bastard", "die", "sob", "ale", "lie", "toy", "all", "ill", "ice", "see", "too", "boo", "god",
+    "bet", "lol", "web", "app", "hot", "oil", "ban", "bus", "ace", "sim",
+)  # fmt: skip
 CAUGHT_MIN = 0.95
 SPELLINGS_OF_A_WORD = 40
 CLEAN_LINES = Path(__file__).parents[2] / "data/clean-lines.txt.xz"
@@ -55,11 +60,9 @@ def test_a_hidden_word_is_found(family, whole_words, record_property):
                 missed.append((word, text))
     caught = 1 - len(missed) / tried
     record_property("caught", round(caught, 4))
-    print(
-        f"{family}: {caught:.2%} of {tried} caught; missed, for example: {missed[:: max(1, len(missed) // 8)]}"
-    )
+    print(f"{family}: {caught:.2%} of {tried} caught")  # noqa: T201 - the figure is a result
     assert tried > 1_000
-    assert caught >= CAUGHT_MIN
+    assert caught >= CAUGHT_MIN, missed[:: max(1, len(missed) // 20)]
 
 
 @pytest.mark.slow
@@ -77,5 +80,5 @@ def test_clean_text_is_not_taken_for_hidden_words(clean_lines, words, whole_word
             false.append((words[min(only)], line))
     share = len(false) / len(clean_lines)
     record_property("false_hits_in_1000_lines", round(share * 1_000, 3))
-    print(f"{len(false)} false hits in {len(clean_lines)} lines: {share * 1_000:.2f} in 1,000; {false[:10]}")
-    assert share < FALSE_MAX
+    print(f"{len(false)} false hits in {len(clean_lines)} lines")  # noqa: T201 - the figure is a result
+    assert share < FALSE_MAX, false[:20]
