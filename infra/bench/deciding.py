@@ -21,7 +21,7 @@ from streams.core.triage import triage
 _SENTENCES = (
     "The committee met again on Thursday to discuss the new budget for the library, and most people agreed "
     "that the plan was sensible. Some asked whether opening hours could be extended at weekends; others "
-    "wanted more books for children. They should do both, since it costs little and helps everyone in our town. "
+    "wanted more books for children. They should do both, since it costs little and helps everyone in town. "
 )
 _ENGLISH = _SENTENCES.split()
 _HIDDEN = {"budget": "budg3t", "people": "p\u0435ople", "books": "b o o k s"}

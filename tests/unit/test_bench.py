@@ -117,4 +117,4 @@ def test_an_unknown_bench_is_told_with_those_that_there_are():
         check=False,
     )
     assert done.returncode == 2
-    assert "there is no bench `nothing`; there are wire, watermark, triage, engine" in done.stderr
+    assert "there is no bench `nothing`; there are wire, watermark, deciding, triage, engine" in done.stderr
