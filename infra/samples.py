@@ -17,6 +17,7 @@ import msgspec
 import policies
 from infra.errors import ExitCode, Failure
 from schemas.event import Moderate
+from schemas.verdict import Action
 from streams.core.digest import content_digest
 from streams.core.rules import CompiledPolicy
 from streams.core.triage import Decided, triage
@@ -47,6 +48,10 @@ class Score(NamedTuple):
     def share(self) -> float:
         """How much is decided."""
         return len(self.decided) / self.posts if self.posts else 0.0
+
+    def count(self, action: Action) -> int:
+        """How many were decided so."""
+        return sum(one.action == action for _, one in self.decided)
 
     @property
     def wrong_allows(self) -> list[tuple[Post, Decided]]:

@@ -113,8 +113,18 @@ def run() -> Iterable[Finding]:
         target=_DECIDED_SHARE_MIN,
         bound="at least",
     )
-    yield Finding(what="of it wrongly blocked", ours=len(score.wrong_blocks), unit="posts", target=0.0)
-    yield Finding(what="of it wrongly allowed", ours=len(score.wrong_allows), unit="posts")
+    yield Finding(
+        what="blocks that are right, sample",
+        ours=1 - len(score.wrong_blocks) / max(1, score.count("block")),
+        unit="of 1",
+        target=1.0,
+        bound="at least",
+    )
+    yield Finding(
+        what="allowances that are right, sample",
+        ours=1 - len(score.wrong_allows) / max(1, score.count("allow")),
+        unit="of 1",
+    )
 
 
 def _decision(policy: CompiledPolicy, values: list[bytes]) -> Timed:
