@@ -8,7 +8,6 @@ Acknowledges when: Kafka has confirmed the verdict or dead letter, record by rec
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -22,7 +21,7 @@ from schemas.pending import Pending
 from schemas.verdict import ModelRef, Verdict
 from schemas.wire import decode_pending
 from streams import spans
-from streams.app import SLICE_MS, each_batch
+from streams.app import each_batch, in_turns
 from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
 from streams.core.lateness import late_action
 from streams.core.orders import Orders
@@ -31,6 +30,7 @@ from streams.core.rules import Document
 from streams.core.traceparent import TraceParent
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome, Overdue
+from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import Clock, Question, Record
@@ -67,17 +67,14 @@ class Judge:
     dead_letters: DeadLetters
     tally: Tally
     tracer: Tracer
+    failing: Failing
     stop_worker: Callable[[Exception], None]
 
     async def handle(self, batch: Batch) -> None:
         """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
         await self.settling.room(len(batch.records))
-        others_turn_ms = self.clock.now_ms() + SLICE_MS
-        for record in batch.records:
-            self._admit(batch, record)
-            if self.clock.now_ms() >= others_turn_ms:
-                await asyncio.sleep(0)
-                others_turn_ms = self.clock.now_ms() + SLICE_MS
+        async for record in in_turns(batch.records, self.clock):
+            self.failing.attempt("asking", batch, record, self._admit, batch, record)
 
     def _admit(self, batch: Batch, record: Record) -> None:
         """Queue a record up; where that cannot be, it becomes a dead letter."""
@@ -93,12 +90,9 @@ class Judge:
             self.tally.dead_letter("judge", error.code)
             self.settling.settle_one(batch, record, self.dead_letters.of_wire_error(record, error))
             return
-        except Exception as bug:  # noqa: BLE001 - one record that meets a bug must not stop the partition
-            self.tally.error(f"judge failed on a record: {type(bug).__name__}")
-            self.tally.dead_letter("judge", "stage_failed")
-            self.settling.settle_one(batch, record, self.dead_letters.of_bug(record, bug))
-            return
         if job is not None:
+            self.failing.passed("asking")
+            # The last thing that is done: a record that is tried again was not submitted.
             self.dispatch.submit(job)
 
     def _job_for(self, batch: Batch, record: Record) -> Job | None:
@@ -157,16 +151,13 @@ class Judge:
 
     def _end(self, work: _Work, outcome: Outcome) -> None:
         """A job came to its end. Whatever happens here, the record becomes a verdict or a dead letter."""
-        try:
-            self._conclude(work, outcome)
-        except Exception as bug:  # noqa: BLE001 - one record that meets a bug must not stop the partition
-            self.tally.error(f"judge failed on a record: {type(bug).__name__}")
-            self._bury(work.batch, work.record, work.pending, "stage_failed", attempts=0)
+        self.failing.attempt("answer", work.batch, work.record, self._conclude, work, outcome)
 
     def _conclude(self, work: _Work, outcome: Outcome) -> None:
         match outcome:
             case Judged():
                 self._publish(work, self._judged(work, outcome))
+                self.failing.passed("answer")
             case Late(attempts):
                 self._publish(work, self._late(work, attempts))
             case Overdue():
@@ -234,8 +225,8 @@ class Judge:
         self.settling.settle_one(work.batch, work.record, pending_record(self.topics, parked, work.trace))
 
     def _publish(self, work: _Work, verdict: Verdict) -> None:
-        self.tally.verdict(verdict)
         outgoing = verdict_record(self.topics, verdict, work.trace)
+        self.tally.verdict(verdict)
         self.settling.settle_one(work.batch, work.record, outgoing)
 
     def _bury(self, batch: Batch, record: Record, pending: Pending, code: str, *, attempts: int) -> None:
@@ -258,4 +249,4 @@ def register(app: faust.App, stage: Judge) -> None:
 
     @app.agent(app.topic(*topics), name="judge")
     async def judge_agent(stream: faust.StreamT[Batch]) -> None:
-        await each_batch(stream, stage.handle, stage.stop_worker)
+        await each_batch(stream, stage.handle, stage.failing)

@@ -8,7 +8,6 @@ Acknowledges when: Kafka has confirmed everything that a batch led to.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from schemas.pending import Pending
 from schemas.settings import LimitSettings
 from schemas.wire import check_text, event_decoder
 from streams import spans
-from streams.app import SLICE_MS, each_batch
+from streams.app import each_batch, in_turns
 from streams.core.costing import family_costs
 from streams.core.digest import content_digest
 from streams.core.flooding import FloodMeter
@@ -34,6 +33,7 @@ from streams.core.traceparent import TraceParent, header, parse
 from streams.core.triage import Decided, Undecided, triage
 from streams.core.vetting import DECIDED_KINDS
 from streams.dead_lettering import DeadLetters
+from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import Clock, Outgoing, Record
@@ -70,34 +70,40 @@ class Triage:
     dead_letters: DeadLetters
     tally: Tally
     tracer: Tracer
-    stop_worker: Callable[[Exception], None]
+    failing: Failing
 
     async def handle(self, batch: Batch) -> None:
         """Decide on all records of a batch, publish, and leave the settling to the confirmation."""
         began_ms = self.clock.now_ms()
+        records: list[Record] = []
         outgoing: list[Outgoing] = []
-        others_turn_ms = began_ms + SLICE_MS
         # Taken once: a policy that arrives while others have their turn judges from the next batch on.
-        taken = _Taken(self.policies.judging(), self.limits(), batch.meter, began_ms)
-        for record in batch.records:
-            outgoing.append(self._handled(record, taken))
-            if self.clock.now_ms() >= others_turn_ms:
-                await asyncio.sleep(0)
-                others_turn_ms = self.clock.now_ms() + SLICE_MS
+        taken = self._taken(batch, began_ms)
+        async for record in in_turns(batch.records, self.clock):
+            made = self.failing.attempt(
+                "triage", batch, record, self._handled, record, taken, again=self._alone
+            )
+            if made is not None:
+                records.append(record)
+                outgoing.append(made)
         await self.settling.room(len(outgoing))
-        self.settling.settle_batch(batch, outgoing)
+        self.settling.settle_batch(batch.part(records), outgoing)
+
+    def _alone(self, batch: Batch, record: Record) -> None:
+        """The same for one record, which was left out of its batch."""
+        taken = self._taken(batch, self.clock.now_ms())
+        self.settling.settle_one(batch, record, self._handled(record, taken))
+
+    def _taken(self, batch: Batch, began_ms: float) -> _Taken:
+        return _Taken(self.policies.judging(), self.limits(), batch.meter, began_ms)
 
     def _handled(self, record: Record, taken: _Taken) -> Outgoing:
-        """What becomes of one record. Whatever happens here, it becomes something."""
+        """What becomes of one record."""
         try:
             return self._decided(record, taken)
         except WireError as error:
             self.tally.dead_letter("triage", error.code)
             return self.dead_letters.of_wire_error(record, error)
-        except Exception as bug:  # noqa: BLE001 - one record that meets a bug must not stop the partition
-            self.tally.error(f"triage failed on a record: {type(bug).__name__}")
-            self.tally.dead_letter("triage", "stage_failed")
-            return self.dead_letters.of_bug(record, bug)
 
     def _decided(self, record: Record, taken: _Taken) -> Outgoing:
         event = event_decoder(taken.limits.record_bytes_max)(record.value)
@@ -128,9 +134,11 @@ class Triage:
         self._count(case, compiled, decision)
         match decision:
             case Decided() as decided:
-                return self._verdict(case, decided, record, taken.began_ms)
+                made = self._verdict(case, decided, record, taken.began_ms)
             case Undecided() as undecided:
-                return self._pending(case, undecided, record, taken.began_ms)
+                made = self._pending(case, undecided, record, taken.began_ms)
+        self.failing.passed("triage")
+        return made
 
     def _count(self, case: Case, compiled: CompiledPolicy, decision: Decided | Undecided) -> None:
         """What the fast path did; of one post in so many, what each family of rules took for it."""
@@ -150,8 +158,9 @@ class Triage:
             written_at_ms=record.timestamp, decided_at_ms=now_ms, worker_ms=self.clock.now_ms() - began_ms
         )
         verdict = rule_verdict(case, decided, spent, moment(now_ms), enforce=self.orders().enforce)
+        made = verdict_record(self.topics, verdict, self._traced(case, record, began_ms, verdict.action))
         self.tally.verdict(verdict)
-        return verdict_record(self.topics, verdict, self._traced(case, record, began_ms, verdict.action))
+        return made
 
     def _pending(self, case: Case, undecided: Undecided, record: Record, began_ms: float) -> Outgoing:
         trace = parse(header(record.headers)) if record.headers else None
@@ -183,4 +192,4 @@ def register(app: faust.App, stage: Triage) -> None:
 
     @app.agent(app.topic(*topics), name="triage")
     async def triage_agent(stream: faust.StreamT[Batch]) -> None:
-        await each_batch(stream, stage.handle, stage.stop_worker)
+        await each_batch(stream, stage.handle, stage.failing)

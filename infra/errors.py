@@ -48,6 +48,8 @@ class ExitCode(IntEnum):
     """A stage fails again and again on the same work."""
     NOT_RUNNING = 15
     """Nothing of Penstock runs for this data directory."""
+    FENCED = 16
+    """Another process has taken over this worker's place in its group."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
     READER_GONE = 141

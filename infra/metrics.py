@@ -72,6 +72,15 @@ def _stages(status: WorkerStatus) -> Iterator[Metric]:
         ("settled", "Records settled: their outcome is confirmed by Kafka.", lambda stage: stage.settled),
         ("commits", "Watermarks committed.", lambda stage: stage.commits),
         ("commit_failures", "Commits that failed.", lambda stage: stage.commit_failures),
+        ("redelivered", "Records handed out that this process had before.", lambda stage: stage.redelivered),
+        ("holds", "How often a partition was held back.", lambda stage: stage.holds),
+        ("stage_failures", "How often a stage itself failed at a record.", lambda stage: stage.failures),
+        (
+            "stage_backoffs",
+            "Rounds in which it failed at records and no other passed.",
+            lambda stage: stage.backoffs,
+        ),
+        ("condemned", "Records that became dead letters for that.", lambda stage: stage.condemned),
         ("rebalances", "Rebalances of the stage's group.", lambda stage: stage.rebalances),
         (
             "rebalance_seconds",
@@ -84,6 +93,12 @@ def _stages(status: WorkerStatus) -> Iterator[Metric]:
         for stage in status.stages:
             family.add_metric([stage.stage], value(stage))
         yield family
+    last = GaugeMetricFamily(
+        "penstock_rebalance_last_seconds", "How long the last rebalance took.", labels=["stage"]
+    )
+    for stage in status.stages:
+        last.add_metric([stage.stage], stage.rebalance_last_ms / _MS_PER_S)
+    yield last
 
 
 def _waiting(status: WorkerStatus) -> Iterator[Metric]:

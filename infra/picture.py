@@ -114,4 +114,15 @@ def _stage(stage: StageStatus) -> str:
         f"{stage.stage}: {len(partitions)} partitions{f' ({held} held)' if held else ''}, "
         f"{stage.settled} settled, {sum(partition.unsettled for partition in partitions)} unsettled, "
         f"watermark {oldest_ms / 1_000:.1f} s old, lag {sum(partition.lag for partition in partitions)}"
+        + "".join(f", {count} {what}" for what, count in _rarities(stage) if count)
+    )
+
+
+def _rarities(stage: StageStatus) -> tuple[tuple[str, int], ...]:
+    """What is worth a word only where it has happened."""
+    return (
+        ("redelivered", stage.redelivered),
+        ("commits failed", stage.commit_failures),
+        ("failures of the stage itself", stage.failures),
+        ("records condemned for them", stage.condemned),
     )

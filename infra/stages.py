@@ -17,6 +17,7 @@ from streams.app import stage_app
 from streams.core.pressure import Bounds
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
+from streams.failing import Failing
 from streams.guidance import Guidance
 from streams.observing import Tally
 from streams.partitions import Partitions
@@ -55,6 +56,7 @@ def make_stage(stage: Stage, parts: StageParts) -> tuple[Partitions, faust.App]:
         clock=parts.clock,
         bounds=lambda: _bounds(parts.settings()),
         urgency_of=parts.topics.urgency_of,
+        commit_records_max=parts.settings().engine.commit_records_max,
         paused=parts.topics.of_priorities(parts.guidance.orders.paused),
     )
     app = _app(partitions, parts)
@@ -88,6 +90,7 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
     dead_letters = DeadLetters(stage, parts.topics, parts.clock)
     publisher = TracedPublisher(parts.publisher, parts.topics.verdicts, parts.tracer, parts.clock)
     settling = Settling(publisher, dead_letters, parts.tally)
+    failing = Failing(partitions, condemn=settling.condemn, stop_worker=parts.stop_worker)
     match stage:
         case "triage":
             triage.register(
@@ -104,7 +107,7 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
                     dead_letters=dead_letters,
                     tally=parts.tally,
                     tracer=parts.tracer,
-                    stop_worker=parts.stop_worker,
+                    failing=failing,
                 ),
             )
         case "judge":
@@ -121,6 +124,7 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
                     dead_letters=dead_letters,
                     tally=parts.tally,
                     tracer=parts.tracer,
+                    failing=failing,
                     stop_worker=parts.stop_worker,
                 ),
             )

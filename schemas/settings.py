@@ -298,6 +298,15 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
     commit_interval_ms: Annotated[
         int, Meta(ge=50, le=60_000, description="How often the watermark is committed.", extra=RESTART)
     ] = 500
+    commit_records_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Most settled records that wait for the next commit; at the bound it comes at once.",
+            extra=RESTART,
+        ),
+    ] = 20_000
     drain_timeout_ms: Annotated[
         int,
         Meta(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import faust
 
+from streams.failing import Failing
 from streams.partitions import Batch
+from streams.ports import Clock, Record
 from streams.transport import BatchTopic, BatchTransport, PromptTableManager, TransportOptions
 
 _BATCHES_QUEUED_MAX = 4_096
@@ -42,21 +45,42 @@ def stage_app(
 
 
 async def each_batch(
-    stream: faust.StreamT[Batch],
-    handle: Callable[[Batch], Awaitable[None]],
-    stop_worker: Callable[[Exception], None],
+    stream: faust.StreamT[Batch], handle: Callable[[Batch], Awaitable[None]], failing: Failing
 ) -> None:
     """Hand an agent's batches to its stage, as long as they are ours.
 
-    Stages turn what goes wrong with a record into a dead letter, so what they raise is a bug of the stage
-    itself. Faust would restart the agent and forget the batch, and its partition would never move again: the
-    worker stops instead, and whoever starts next gets the batch anew.
+    The stage settles, when what it led to is safe. What it raises ends in `failing`: Faust would restart the
+    agent and forget the batch, and its partition would never move again.
     """
     async for batch in stream.noack():  # type: ignore[attr-defined]  # Faust's interface forgot it.
         if batch.take():
-            try:
-                await handle(batch)
-            except Exception as bug:  # noqa: BLE001 - nothing that a stage raises may be forgotten
-                batch.abandon(record.offset for record in batch.records)
-                stop_worker(bug)
-                return
+            await failing.handle(batch, handle)
+
+
+async def each_record(
+    stream: faust.StreamT[Batch], handle: Callable[[Record], Awaitable[None]], failing: Failing
+) -> None:
+    """Hand an agent's records to its stage one by one; each is settled when `handle` returns."""
+
+    async def alone(part: Batch) -> None:
+        await handle(part.records[0])
+        part.settle_all()
+
+    async for batch in stream.noack():  # type: ignore[attr-defined]  # Faust's interface forgot it.
+        if batch.take():
+            async for record in in_turns(batch.records, failing.clock):
+                part = batch.part((record,))
+                if batch.is_wanted:
+                    await failing.handle(part, alone)
+                else:
+                    part.abandon((record.offset,))
+
+
+async def in_turns(records: Sequence[Record], clock: Clock) -> AsyncIterator[Record]:
+    """The records, with a turn for others whenever a slice of time is over."""
+    others_turn_ms = clock.now_ms() + SLICE_MS
+    for record in records:
+        yield record
+        if clock.now_ms() >= others_turn_ms:
+            await asyncio.sleep(0)
+            others_turn_ms = clock.now_ms() + SLICE_MS

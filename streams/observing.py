@@ -53,6 +53,23 @@ class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
     commit_failures: int
     rebalances: int
     rebalance_ms: float
+    rebalance_last_ms: float = 0.0
+    redelivered: int = 0
+    holds: int = 0
+    failures: int = 0
+    backoffs: int = 0
+    condemned: int = 0
+
+    def __str__(self) -> str:
+        unsettled = sum(partition.unsettled for partition in self.partitions)
+        return (
+            f"<Stage {self.stage} | {len(self.partitions)} partitions, {unsettled} unsettled, "
+            f"{self.settled} settled, {self.redelivered} of them redelivered, {self.commits} commits, "
+            f"{self.commit_failures} failed, "
+            f"{self.rebalances} rebalances in {self.rebalance_ms / 1_000:.1f} s, the last in "
+            f"{self.rebalance_last_ms / 1_000:.1f} s, {self.holds} holds, "
+            f"{self.failures} failures, {self.condemned} condemned>"
+        )
 
 
 class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):

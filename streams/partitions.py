@@ -7,8 +7,9 @@ I/O.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from streams.core.flooding import FloodMeter
@@ -52,7 +53,7 @@ class Batch:
     Settling after the partition was given away changes nothing: whoever owns it now gets the records again.
     """
 
-    __slots__ = ("_book", "_owned", "_span", "records")
+    __slots__ = ("_book", "_owned", "_span", "is_whole", "records")
 
     def __init__(
         self, book: Partitions, owned: OwnedPartition, span: Span, records: Sequence[Record]
@@ -61,6 +62,7 @@ class Batch:
         self._owned = owned
         self._span = span
         self.records = records
+        self.is_whole = len(records) == len(span.offsets)
 
     def __repr__(self) -> str:
         return f"<Batch {self.topic}/{self.partition} | {self._span!r}>"
@@ -89,9 +91,17 @@ class Batch:
         """Begin to work on it; False if it was given up, or its partition given away, while it waited."""
         return self._book.take(self._owned, self._span)
 
+    def part(self, records: Sequence[Record]) -> Batch:
+        """Some of its records as a batch of their own, settled by the same book."""
+        return Batch(self._book, self._owned, self._span, records)
+
     def settle_all(self) -> None:
         """What became of all the records is safe in Kafka."""
-        self._book.settle_all(self._owned, self._span)
+        if self.is_whole:
+            self._book.settle_all(self._owned, self._span)
+            return
+        for record in self.records:
+            self.settle(record.offset)
 
     def settle(self, offset: int) -> None:
         """What became of this record is safe in Kafka."""
@@ -110,8 +120,20 @@ class Counts:
     settled: int = 0
     commits: int = 0
     commit_failures: int = 0
+    redelivered: int = 0
+    """Records that this process was handed before: after a rebalance, or a second look at a hole."""
+    holds: int = 0
+    """How often a partition was held."""
     rebalances: int = 0
     rebalance_ms: float = 0.0
+    """All of them together, from the moment in which work was to end to the new assignment."""
+    rebalance_last_ms: float = 0.0
+    failures: int = 0
+    """How often the stage itself raised at a record."""
+    backoffs: int = 0
+    """Rounds in which it failed at records and no other passed."""
+    condemned: int = 0
+    """Records that became dead letters for that."""
 
 
 @dataclass(slots=True)
@@ -125,9 +147,13 @@ class Partitions:
     urgency_of: Callable[[str], int]
     paused: frozenset[str] = frozenset()
     """Topics that an operator has paused."""
+    commit_records_max: int = 20_000
+    """So many settled records are committed before the timer says so: a crash repeats no more of them."""
     counts: Counts = field(default_factory=Counts)
     progress: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever something was taken, settled, abandoned or released."""
+    commit_due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when `commit_records_max` are settled and not committed."""
     on_drain: list[Callable[[], None]] = field(default_factory=list)
     """Called when a drain begins: give up what was not begun."""
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
@@ -136,6 +162,10 @@ class Partitions:
     end_of: Callable[[TopicPartition], int | None] = lambda _: None
     """How far a partition goes, as the last fetch told; the transport knows."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
+    _uncommitted: int = 0  # Records settled since the last commit began.
+    _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
+    _held: set[TopicPartition] = field(default_factory=set)  # What the last fetch left out.
+    _rebalance_began_ms: float | None = None
 
     def __repr__(self) -> str:
         unsettled = sum(owned.watermark.unsettled for owned in self.owned.values())
@@ -157,8 +187,23 @@ class Partitions:
             owned.is_open = False
         self.owned.clear()
         self._waiting.clear()
+        self._held.clear()
+        self._uncommitted = 0
         self.is_draining = False
         self.progress.set()
+
+    def rebalance_began(self) -> None:
+        """The group is cut anew: work is to end."""
+        if self._rebalance_began_ms is None:
+            self._rebalance_began_ms = self.clock.now_ms()
+
+    def rebalance_ended(self) -> None:
+        """The group is whole again, and these partitions are ours."""
+        if self._rebalance_began_ms is not None:
+            self.counts.rebalance_last_ms = self.clock.now_ms() - self._rebalance_began_ms
+            self.counts.rebalance_ms += self.counts.rebalance_last_ms
+            self._rebalance_began_ms = None
+        self.counts.rebalances += 1
 
     # -- records --------------------------------------------------------------------------------------------
 
@@ -168,6 +213,7 @@ class Partitions:
         if owned is None or not records or self.is_draining:
             return None
         offsets = [record.offset for record in records]
+        self._count_redelivered(owned.tp, offsets)
         if first := owned.watermark.unseen(offsets):
             offsets, records = offsets[first:], records[first:]
             if not offsets:
@@ -182,6 +228,12 @@ class Partitions:
         self._waiting[id(span)] = span
         return Batch(self, owned, span, records)
 
+    def _count_redelivered(self, tp: TopicPartition, offsets: Sequence[int]) -> None:
+        seen = self._seen.get(tp, 0)
+        if offsets[0] < seen:
+            self.counts.redelivered += bisect_left(offsets, seen)
+        self._seen[tp] = max(seen, offsets[-1] + 1)
+
     def take(self, owned: OwnedPartition, span: Span) -> bool:
         """An agent begins with a span."""
         was_waiting = self._waiting.pop(id(span), None) is not None
@@ -191,15 +243,21 @@ class Partitions:
     def settle_all(self, owned: OwnedPartition, span: Span) -> None:
         """See `Batch.settle_all`."""
         if owned.is_open:
-            self.counts.settled += span.left
+            settled = span.left
             owned.watermark.settle_all(span, at_ms=self.clock.now_ms())
-            self.progress.set()
+            self._settled(settled)
 
     def settle(self, owned: OwnedPartition, span: Span, offset: int) -> None:
         """See `Batch.settle`."""
         if owned.is_open:
-            self.counts.settled += owned.watermark.settle(span, offset, at_ms=self.clock.now_ms())
-            self.progress.set()
+            self._settled(owned.watermark.settle(span, offset, at_ms=self.clock.now_ms()))
+
+    def _settled(self, records: int) -> None:
+        self.counts.settled += records
+        self._uncommitted += records
+        if self._uncommitted >= self.commit_records_max:
+            self.commit_due.set()
+        self.progress.set()
 
     @property
     def waiting(self) -> int:
@@ -216,6 +274,13 @@ class Partitions:
     def held(self) -> set[TopicPartition]:
         """The partitions to leave out of the next fetch."""
         return self._over_bounds() | {tp for tp in self.owned if tp.topic in self.paused}
+
+    def hold(self) -> set[TopicPartition]:
+        """The same for a fetch that begins now; counts those that the last one did not leave out."""
+        held_now = self.held()
+        self.counts.holds += len(held_now - self._held)
+        self._held = held_now
+        return held_now
 
     def _over_bounds(self) -> set[TopicPartition]:
         return held(
@@ -250,6 +315,11 @@ class Partitions:
             if (position := owned.watermark.position) is not None and position != owned.committed
         }
 
+    def commit_began(self) -> None:
+        """What is settled from here on waits for the next commit, whatever becomes of this one."""
+        self._uncommitted = 0
+        self.commit_due.clear()
+
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         """The group's coordinator has taken these offsets."""
         self.counts.commits += 1
@@ -272,11 +342,7 @@ class Partitions:
             partitions=tuple(
                 self._status_of(owned, is_held=tp in held_now) for tp, owned in self.owned.items()
             ),
-            settled=self.counts.settled,
-            commits=self.counts.commits,
-            commit_failures=self.counts.commit_failures,
-            rebalances=self.counts.rebalances,
-            rebalance_ms=self.counts.rebalance_ms,
+            **asdict(self.counts),
         )
 
     def partition_status(self, tp: TopicPartition) -> PartitionStatus:

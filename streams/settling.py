@@ -37,6 +37,13 @@ class Settling:
         """Publish what became of one record; settle it when that is confirmed."""
         self._publish((record,), (outgoing,), lambda: batch.settle(record.offset))
 
+    def condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
+        """A record at which the stage itself fails becomes a dead letter; only the error's name is told."""
+        stage = self._dead_letters.stage
+        self._tally.error(f"{stage} failed on a record: {type(bug).__name__}")
+        self._tally.dead_letter(stage, "stage_failed")
+        self.settle_one(batch, record, self._dead_letters.of_bug(record, bug))
+
     def _publish(
         self, records: Sequence[Record], outgoing: Sequence[Outgoing], settle: Callable[[], None]
     ) -> None:

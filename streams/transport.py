@@ -17,15 +17,17 @@ import aiokafka
 import faust
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, EventT, Message
+from mode import Service
 from mode.types import ServiceT
 
+from streams.membership import Fenced, MemberConsumer
 from streams.partitions import Partitions, TopicPartition
 from streams.rescuing import Rescuer
 
@@ -113,19 +115,24 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.unreadable: set[TopicPartition] = set()
         """Partitions that hold a record which aiokafka cannot read."""
 
-    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: driver.Transport) -> MemberConsumer:
         options = self.consumer.options
         conf = self.app.conf
         # Range, because it gives partition k of all of a stage's topics to the same worker.
         self._assignor = RangePartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        return MemberConsumer(
             **options.consumer_options,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
+            on_fenced=self._fenced,
             partition_assignment_strategy=[RangePartitionAssignor],
             max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
         )
+
+    def _fenced(self, reason: Fenced) -> None:
+        """We were frozen, and replaced: what we hold is another's, and we may not even ask to join."""
+        asyncio.run_coroutine_threadsafe(self.consumer.crash(reason), self.parent_loop)
 
     async def _fetch_records(
         self,
@@ -140,6 +147,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
+        self._check_errors(consumer)
         limit = max_records or 1
         with fetcher._subscriptions.fetch_context():
             records = await self._buffered(fetcher, active_partitions, limit)
@@ -147,6 +155,16 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 records = await self._buffered(fetcher, active_partitions, limit)
             self.fetched_in = consumer._coordinator.generation
             return records
+
+    def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.
+
+        A broker that went away before it said what it understands may come back; the rest stops the worker.
+        """
+        try:
+            consumer._coordinator.check_errors()
+        except IncompatibleBrokerVersion as trouble:
+            self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
 
     async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
         found: dict[TP, list[Any]] = {}
@@ -179,12 +197,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; a failure is told, not fatal: the watermark stands and the next commit repeats it."""
         owned = self.assignment()
+        consumer = cast("MemberConsumer", self._ensure_consumer())
         payload = {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in owned}
-        if not payload:
+        # A broker takes the commit of nobody's member where the group is empty: it may be one of long ago.
+        if not (payload and consumer.is_member):
             return False
         try:
             async with asyncio.timeout(_COMMIT_S):
-                await self._ensure_consumer().commit(payload)
+                await consumer.commit(payload)
         except (KafkaError, IllegalStateError, TimeoutError) as refusal:
             self.log.warning("commit refused, it will be repeated: %s", type(refusal).__name__)
             return False
@@ -214,6 +234,7 @@ class BatchConsumer(driver.Consumer):
         self.partitions = self.options.partitions
         self.partitions.end_of = self._end_of
         self._kept: dict[TopicPartition, list[Any]] = {}
+        """What came of a topic while it was being paused; of the present generation only."""
 
     _thread: BatchConsumerThread
 
@@ -253,7 +274,7 @@ class BatchConsumer(driver.Consumer):
         if released := self._released():
             return released
         active = self._get_active_partitions()
-        held = {tp for tp in map(_plain, partitions.held()) if tp in active}
+        held = {tp for tp in map(_plain, partitions.hold()) if tp in active}
         # An empty set would mean "all" to aiokafka.
         if active == held or partitions.waiting >= _BATCHES_WAITING_MAX:
             await self._progress(_HELD_WAIT_S)
@@ -318,12 +339,16 @@ class BatchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         for tp, found in records.items():
             key = TopicPartition(tp.topic, tp.partition)
-            if key.topic in self.partitions.paused:
+            is_paused = key.topic in self.partitions.paused
+            if not (is_paused or await self._continues(key, found[0].offset)):
+                continue
+            # While the ones before were handed over, or looked at, the group may have been cut anew.
+            if generation != self.app.consumer_generation_id or not self.flow_active:
+                return
+            if is_paused:
                 # The order came while this fetch was under way.
                 self._kept.setdefault(key, []).extend(found)
-            elif await self._continues(key, found[0].offset):
-                if generation != self.app.consumer_generation_id:
-                    return
+            else:
                 await self._hand_over(key, found)
 
     async def _hand_over(self, tp: TopicPartition, records: Sequence[Any]) -> None:
@@ -383,6 +408,7 @@ class BatchConsumer(driver.Consumer):
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit the watermarks that have moved."""
         offsets = self.partitions.committable()
+        self.partitions.commit_began()
         if not offsets:
             return False
         if await self._thread.commit({TP(*tp): offset for tp, offset in offsets.items()}):
@@ -391,22 +417,27 @@ class BatchConsumer(driver.Consumer):
         self.partitions.counts.commit_failures += 1
         return False
 
-    async def perform_seek(self) -> None:
-        """Faust seeks to the committed offsets after an assignment; we note them."""
-        await super().perform_seek()
+    @Service.task
+    async def _commit_on_size(self) -> None:
+        """Commit before the timer does where much is settled; a commit that fails waits for one of both."""
+        while not self.should_stop:
+            # mode's types know only its own events; it waits for asyncio's just as well.
+            if not (await self.wait(self.partitions.commit_due)).stopped:  # type: ignore[arg-type]
+                await self.commit()
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Faust seeks to the committed offsets after an assignment; we note them, 0 as well."""
+        committed: Mapping[TP, int | None] = await super().seek_to_committed()
         self.partitions.known_committed(
-            {
-                TopicPartition(*tp): offset
-                for tp, offset in self._committed_offset.items()
-                if offset is not None
-            }
+            {TopicPartition(*tp): offset for tp, offset in committed.items() if offset is not None}
         )
+        # Faust's types forget that a partition may have no commit.
+        return cast("Mapping[TP, int]", committed)
 
     # -- rebalance and stop ---------------------------------------------------------------------------------
 
     async def wait_empty(self) -> None:
         """Drain within the deadline, commit, let go. Faust calls it at a rebalance and at a stop alike."""
-        began_ms = self.partitions.clock.now_ms()
         drained = await self._drained()
         if not drained:
             self.log.warning(
@@ -421,7 +452,7 @@ class BatchConsumer(driver.Consumer):
         finally:
             last.cancel()
             self.partitions.close()
-            self.partitions.counts.rebalance_ms += self.partitions.clock.now_ms() - began_ms
+            self._kept.clear()
 
     async def _drained(self) -> bool:
         partitions = self.partitions
@@ -440,6 +471,7 @@ class BatchConsumer(driver.Consumer):
 
         Faust would close the connection at once; the stop closes it in its turn, and leaves the group.
         """
+        self.partitions.rebalance_began()
         if self.app.should_stop:
             await self.wait_empty()
         else:
@@ -447,22 +479,20 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin the new generation with clean books."""
-        self.partitions.counts.rebalances += 1
         self._kept.clear()
         self.partitions.open((tp.topic, tp.partition) for tp in assigned)
         await super().on_partitions_assigned(assigned, generation_id)
+        self.partitions.rebalance_ended()
 
 
 async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
-    """Wait for the next answer of a broker; True if one came."""
+    """Wait for the next answer of a broker; True if one came. What went wrong, the next fetch is told."""
     waiter = fetcher._create_fetch_waiter()
     done, _ = await asyncio.wait([waiter], timeout=within_s)
     if not done:
         waiter.cancel()
         return False
-    # Tells of a refused right.
-    waiter.result()
-    return True
+    return waiter.exception() is None
 
 
 def _plain(tp: TopicPartition) -> TP:

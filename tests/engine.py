@@ -21,7 +21,9 @@ from infra.kafka import aiokafka_group_options, aiokafka_options, producer_optio
 from schemas.settings import KafkaSettings
 from streams.app import each_batch, stage_app
 from streams.clock import SystemClock
+from streams.core.failing import Patience
 from streams.core.pressure import Bounds
+from streams.failing import Failing
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
@@ -59,11 +61,16 @@ class Stage:
         work: Work = uneven,
         drain_timeout_ms: int = 5_000,
         bounds: Bounds = BOUNDS,
+        is_bad: Callable[[Record], bool] = lambda _: False,
+        patience: Patience | None = None,
+        commit_interval_ms: int = 200,
+        commit_records_max: int = 20_000,
     ) -> None:
         kafka = KafkaSettings(bootstrap=bootstrap, session_timeout_ms=6_000, heartbeat_interval_ms=1_000)
         self.clock = SystemClock()
         self.prefix = prefix
         self.work = work
+        self.is_bad = is_bad
         self.publisher = KafkaPublisher(producer_options(kafka, bootstrap), on_fatal=self._fatal)
         self.failures: list[Exception] = []
         self.partitions = Partitions(
@@ -72,6 +79,7 @@ class Stage:
             clock=self.clock,
             bounds=lambda: bounds,
             urgency_of=lambda topic: 0 if topic.endswith("urgent") else 1,
+            commit_records_max=commit_records_max,
         )
         self.app = stage_app(
             group=f"{prefix}group",
@@ -84,17 +92,23 @@ class Stage:
             ),
             datadir=directory,
             instance=f"{prefix}{name}",
-            commit_interval_ms=200,
+            commit_interval_ms=commit_interval_ms,
         )
         self._jobs: set[asyncio.Task[None]] = set()
+        self.condemned: list[Record] = []
+        self.failing = Failing(
+            self.partitions, condemn=self._condemn, stop_worker=self.failures.append, patience=patience
+        )
         topics = [f"{prefix}urgent", f"{prefix}patient"]
 
         @self.app.agent(self.app.topic(*topics), name="test")
         async def agent(stream: faust.StreamT[Batch]) -> None:
-            await each_batch(stream, self._handle, self.failures.append)
+            await each_batch(stream, self._handle, self.failing)
 
     async def _handle(self, batch: Batch) -> None:
         await self.publisher.room(len(batch.records))
+        if any(map(self.is_bad, batch.records)):
+            raise ValueError
         for record in batch.records:
             job = asyncio.ensure_future(self._one(batch, record))
             self._jobs.add(job)
@@ -104,6 +118,10 @@ class Stage:
         await asyncio.sleep(self.work(record))
         copy = Outgoing(f"{self.prefix}out", record.partition, record.key, record.value or b"")
         await self.publisher.publish([copy])
+        batch.settle(record.offset)
+
+    def _condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
+        self.condemned.append(record)
         batch.settle(record.offset)
 
     def _fatal(self, reason: str) -> None:

@@ -30,6 +30,7 @@ from streams.core.pressure import Bounds
 from streams.core.rules import CompiledPolicy
 from streams.core.triage import Decided, triage
 from streams.dead_lettering import DeadLetters
+from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch, Partitions, TopicPartition
 from streams.publishing import MemoryPublisher
@@ -175,6 +176,7 @@ def _agent(policy: CompiledPolicy, values: list[bytes]) -> Timed:
 def _stage(policy: CompiledPolicy, publisher: MemoryPublisher) -> Triage:
     topics, clock, tally, limits, orders = Topics(), SystemClock(), Tally(), LimitSettings(), Orders()
     dead_letters = DeadLetters("triage", topics, clock)
+    settling = Settling(publisher, dead_letters, tally)
     return Triage(
         topics=topics,
         default_policy=policy.ref.id,
@@ -183,11 +185,11 @@ def _stage(policy: CompiledPolicy, publisher: MemoryPublisher) -> Triage:
         orders=lambda: orders,
         secret=b"",
         clock=clock,
-        settling=Settling(publisher, dead_letters, tally),
+        settling=settling,
         dead_letters=dead_letters,
         tally=tally,
         tracer=NullTracer(),
-        stop_worker=_raise,
+        failing=Failing(_partitions(), condemn=settling.condemn, stop_worker=_raise),
     )
 
 

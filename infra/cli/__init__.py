@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _discard_output()
         if error.errno not in READER_IS_GONE:
-            return _complain(f"The output cannot be written ({error.strerror}).", ExitCode.UNEXPECTED)
+            return complain(f"The output cannot be written ({error.strerror}).", ExitCode.UNEXPECTED)
         return ExitCode.READER_GONE if status == ExitCode.OK else status
     return status
 
@@ -57,7 +57,7 @@ def _status_of(words: list[str]) -> int:
     try:
         return _run(words)
     except Failure as failure:
-        return _complain(failure.sentence, failure.exit_code)
+        return complain(failure.sentence, failure.exit_code)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -67,7 +67,7 @@ def _status_of(words: list[str]) -> int:
         # The last border: whatever it is, a user is told one sentence, unless it is asked for in full.
         if "--debug" in words:
             raise
-        return _complain(_confession(error), ExitCode.UNEXPECTED)
+        return complain(_confession(error), ExitCode.UNEXPECTED)
 
 
 def _run(words: list[str]) -> int:
@@ -163,7 +163,8 @@ def _confession(error: Exception) -> str:
     return f"Unexpected {type(error).__name__}{where}: a mistake of ours; --debug shows its traceback."
 
 
-def _complain(sentence: str, status: ExitCode) -> ExitCode:
+def complain(sentence: str, status: ExitCode) -> ExitCode:
+    """Say on stderr, in one sentence, why a command could not do what was asked."""
     # A sentence may name a path or quote an argument: it must not be able to steer the terminal. A line break
     # cannot, and the settings' mistakes are told one to a line.
     safe = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in sentence)

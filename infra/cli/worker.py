@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import re
 from pathlib import Path
@@ -28,8 +27,10 @@ def run(args: argparse.Namespace) -> int:
     # uvloop and the whole of the worker are loaded here, so that `--help` does not wait for them.
     import uvloop
 
+    from infra.cli import complain
     from infra.errors import ExitCode, Failure
     from infra.logs import open_log
+    from infra.reasons import last_words
     from infra.settings import load
     from infra.supervise.lock import name_lock
     from infra.worker import STAGES, Worker
@@ -52,11 +53,17 @@ def run(args: argparse.Namespace) -> int:
     async def main() -> ExitCode:
         worker = Worker(loaded, args.name, stages)
         code = await worker.run()
+        if code != ExitCode.OK:
+            # The last line of all: what a person looks at first, and what `up` repeats.
+            complain(worker.last_words, code)
         if worker.is_stuck:
             # Python would wait for the thread that waits for a broker. What is unsettled is not committed.
-            logging.getLogger("penstock.worker").warning("not everything stopped in time; leaving as it is")
             os._exit(code)
         return code
 
-    with name_lock(Path(loaded.settings.data_dir), args.name, f"A worker named {args.name}"):
-        return uvloop.run(main())
+    try:
+        with name_lock(Path(loaded.settings.data_dir), args.name, f"A worker named {args.name}"):
+            return uvloop.run(main())
+    except Failure as failure:
+        sentence = last_words(failure.exit_code, failure.sentence)
+        raise Failure(sentence, exit_code=failure.exit_code) from None

@@ -48,7 +48,12 @@ class Broker:
         if self._child is not None:
             # A child that has ended is a corpse until somebody asks for its end.
             self._child.poll()
-        return is_held(self.lock_path)
+        if is_held(self.lock_path):
+            return True
+        if self._child is not None:
+            # It lets go of the lock a moment before it can be buried, and its successor takes its place here.
+            self._child.wait(_KILL_S)
+        return False
 
     @property
     def pid(self) -> int | None:

@@ -21,6 +21,8 @@ _MISTAKES = {
     ExitCode.POLICY,
     ExitCode.POSITION_LOST,
     ExitCode.UNKNOWN_VERSION,
+    # Started again, it would throw out the one that has replaced it, and so on for ever.
+    ExitCode.FENCED,
 }
 # A mistake at the first start; later it may be the trace that a killed predecessor has left for a moment.
 _MISTAKES_AT_FIRST = {ExitCode.EMBEDDED_KAFKA, ExitCode.TAKEN}

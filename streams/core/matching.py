@@ -144,6 +144,8 @@ class Automaton:
     """A set of patterns: which of them occur in a text."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        # Made here, where nobody waits, and not at the first text that needs it.
+        words_form("\u00e9")
         self._count = len(patterns)
         self._set = re2.Set.SearchSet(_options())
         try:

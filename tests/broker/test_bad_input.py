@@ -213,6 +213,7 @@ def test_a_worker_without_a_policy_says_so(kafka: str, tmp_path: Path) -> None:
     said = command(there, "--set=nodes=http://127.0.0.1:9", "worker")
     assert said.returncode == 5
     assert "penstock policy push" in said.stderr
+    assert said.stderr.endswith('What to do: docs/operations.md, "Exit code 5: policy".\n')
     assert said.stderr.count("\n") == 1, said.stderr
 
 

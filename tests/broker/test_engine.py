@@ -13,7 +13,9 @@ from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
+from streams.core.failing import Patience
 from streams.core.pressure import Bounds
+from streams.failing import CrashLoop
 from streams.ports import Record
 from streams.transport import PositionLost
 
@@ -204,3 +206,66 @@ async def test_records_that_were_deleted_before_they_were_read_stop_the_stage_wi
         assert stage.app.crash_reason.missed == 15
         assert str(stage.app.crash_reason) == f"{topics}patient/1: 15 records from 10 on are gone"
     assert committed(kafka, topics)[f"{topics}patient", 1] == 10, "nothing is skipped in silence"
+
+
+async def test_culprits_are_condemned_and_all_others_are_copied_once(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    culprits = {7, 8, 9, 1_234, EVENTS - 1}
+    produce(kafka, f"{topics}patient", range(EVENTS))
+    stage = Stage(kafka, topics, tmp_path, work=at_once, is_bad=lambda record: _number(record) in culprits)
+    async with running(stage):
+        await eventually(lambda: stage.partitions.counts.settled == EVENTS, within_s=60)
+    assert {_number(record) for record in stage.condemned} == culprits
+    assert copies(kafka, topics) == dict.fromkeys(set(range(EVENTS)) - culprits, 1)
+    assert sum(committed(kafka, topics).values()) == EVENTS
+    assert (stage.failures, stage.partitions.counts.condemned) == ([], len(culprits))
+
+
+async def test_a_stage_that_fails_at_everything_says_so_and_commits_nothing(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(EVENTS))
+    patience = Patience(tries_max=3, wait_ms_first=50)
+    broken = Stage(kafka, topics, tmp_path, work=at_once, is_bad=lambda _: True, patience=patience)
+    async with running(broken):
+        await eventually(lambda: broken.failures, within_s=30)
+    assert [type(reason) for reason in broken.failures][:1] == [CrashLoop]
+    assert (broken.condemned, sum(committed(kafka, topics).values())) == ([], 0)
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as mended:
+        await eventually(lambda: mended.partitions.counts.settled == EVENTS, within_s=60)
+    assert copies(kafka, topics) == dict.fromkeys(range(EVENTS), 1)
+
+
+async def test_much_that_is_settled_is_committed_before_the_timer_says_so(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(EVENTS))
+    async with running(
+        Stage(kafka, topics, tmp_path, work=at_once, commit_interval_ms=600_000, commit_records_max=500)
+    ) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == EVENTS, within_s=60)
+        counts = stage.partitions.counts
+        await eventually(lambda: sum(committed(kafka, topics).values()) > EVENTS - 500, within_s=30)
+        assert 2 <= counts.commits <= EVENTS / 500
+
+
+async def test_a_partition_that_was_committed_at_its_first_record_knows_when_that_is_deleted(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(10 * PARTITIONS))
+    stuck = Stage(
+        kafka, topics, tmp_path, work=lambda record: 0 if record.offset else 60, drain_timeout_ms=100
+    )
+    async with running(stuck):
+        await eventually(lambda: stuck.partitions.counts.commits, within_s=30)
+    deleted = ck.TopicPartition(f"{topics}patient", 1, 4)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_records([deleted])[deleted].result(30)
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.app.crash_reason, within_s=30)
+        assert str(stage.app.crash_reason) == f"{topics}patient/1: 4 records from 0 on are gone"
+
+
+def _number(record: Record) -> int:
+    return int(record.value or b"-1")

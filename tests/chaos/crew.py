@@ -30,6 +30,8 @@ class Member:
         self._module = module
         self._runs = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._ghost: subprocess.Popen[bytes] | None = None
+        self._ghost_log = Path()
         self.cut_off: set[str] = set()
         """Its runs that were killed or frozen: what they copied may be copied again."""
 
@@ -121,8 +123,31 @@ class Member:
         """Let it go on as if nothing had happened."""
         self._signal(signal.SIGCONT)
 
+    def replace(self) -> None:
+        """Start its next run while the frozen one is still there, as another machine's supervisor would."""
+        self._ghost, self._process, self._ghost_log = self._process, None, self._log
+        self.start()
+
+    def lay_ghost(self) -> str:
+        """Thaw the run that was replaced, see that it ends by itself, and give what it said."""
+        assert self._ghost is not None
+        os.killpg(self._ghost.pid, signal.SIGCONT)
+        assert self._ghost.wait(_STOP_WITHIN_S) == 1
+        self._forget_ghost()
+        return self._ghost_log.read_text(errors="replace")
+
+    def _forget_ghost(self) -> None:
+        if self._ghost is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._ghost.pid, signal.SIGKILL)
+            self._ghost.wait(10)
+            if self._ghost.stdin:
+                self._ghost.stdin.close()
+            self._ghost = None
+
     def discard(self) -> None:
         """End it whatever it does, frozen or not."""
+        self._forget_ghost()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._signal(signal.SIGKILL)

@@ -30,6 +30,7 @@ from schemas.settings import KafkaSettings
 from streams.app import each_batch, stage_app
 from streams.clock import SystemClock
 from streams.core.pressure import Bounds
+from streams.failing import Failing
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
@@ -88,16 +89,17 @@ class Worker:
             | aiokafka_group_options(kafka)
             | {"session_timeout_ms": options.session_timeout_ms, "heartbeat_interval_ms": 500}
         )
+        partitions = Partitions(
+            stage="test",
+            group=f"{options.prefix}group",
+            clock=SystemClock(),
+            bounds=lambda: BOUNDS,
+            urgency_of=lambda topic: 0 if topic.endswith("urgent") else 1,
+        )
         app = stage_app(
             group=f"{options.prefix}group",
             options=TransportOptions(
-                partitions=Partitions(
-                    stage="test",
-                    group=f"{options.prefix}group",
-                    clock=SystemClock(),
-                    bounds=lambda: BOUNDS,
-                    urgency_of=lambda topic: 0 if topic.endswith("urgent") else 1,
-                ),
+                partitions=partitions,
                 consumer_options=consumer_options,
                 rescuer=Rescuer({"bootstrap.servers": options.bootstrap}),
                 batch_records_max=BATCH_RECORDS_MAX,
@@ -107,11 +109,16 @@ class Worker:
             instance=f"{options.prefix}{options.name}" if options.is_static else None,
             commit_interval_ms=200,
         )
+        failing = Failing(
+            partitions,
+            condemn=lambda _batch, _record, bug: self._stop(repr(bug)),
+            stop_worker=lambda bug: self._stop(repr(bug)),
+        )
         handle = {"triage": self._at_once, "slow": self._one_by_one}[options.work]
 
         @app.agent(app.topic(f"{options.prefix}urgent", f"{options.prefix}patient"), name="test")
         async def agent(stream: faust.StreamT[Batch]) -> None:
-            await each_batch(stream, handle, lambda bug: self._stop(repr(bug)))
+            await each_batch(stream, handle, failing)
 
         return app
 

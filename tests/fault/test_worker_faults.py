@@ -17,7 +17,7 @@ def test_kill_9(broker: EmbeddedKafka, trials, static) -> None:
     with trials(broker, static=static, session_timeout_ms=SESSION_TIMEOUT_MS) as both:
         for _ in both.cuts(0.3, 1.5):
             _kill_one_of_each(both)
-        both.finish(repeats="of cut-off runs")
+        both.finish(repeats="of what was cut off")
 
 
 def test_sigterm(broker: EmbeddedKafka, trials, static) -> None:
@@ -47,7 +47,7 @@ def test_kill_9_while_workers_join_and_leave(broker: EmbeddedKafka, trials, stat
             _join(both)
             _kill_one_of_each(both)
             _leave(both)
-        both.finish(repeats="of cut-off runs")
+        both.finish(repeats="of what was cut off")
 
 
 def test_a_worker_frozen_for_longer_than_its_session(broker: EmbeddedKafka, trials, static) -> None:
@@ -62,6 +62,20 @@ def test_a_worker_frozen_for_longer_than_its_session(broker: EmbeddedKafka, tria
                 victim.thaw()
             for trial in both:
                 trial.await_members(2)
+        both.finish(repeats="of what was cut off")
+
+
+def test_a_frozen_worker_is_replaced_and_wakes(broker: EmbeddedKafka, trials) -> None:
+    with trials(broker, session_timeout_ms=SESSION_TIMEOUT_MS) as both:
+        for _ in both.cuts(0.3, 1.0):
+            victims = [both.chance.choice(trial.crew.regulars) for trial in both]
+            for victim in victims:
+                victim.freeze()
+                victim.replace()
+            for victim in victims:
+                victim.await_working()
+            for victim in victims:
+                assert "Fenced(" in victim.lay_ghost()
         both.finish(repeats="of cut-off runs")
 
 

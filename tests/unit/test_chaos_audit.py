@@ -23,8 +23,13 @@ def of_place(place: Place) -> list[Copy]:
     return [copy for copy in copies() if copy.place == place]
 
 
-def judged(made: list[Copy], *samples: Sample, cut_off: tuple[str, ...] = ()) -> Audit:
-    return audit(EVENTS, made, samples, cut_off)
+def judged(
+    made: list[Copy],
+    *samples: Sample,
+    cut_off: tuple[str, ...] = (),
+    brokers_cut_off_at_ms: tuple[float, ...] = (),
+) -> Audit:
+    return audit(EVENTS, made, samples, cut_off, brokers_cut_off_at_ms)
 
 
 def test_a_clean_run_has_nothing_to_complain_of() -> None:
@@ -44,6 +49,14 @@ def test_a_repeat_is_explained_by_a_run_that_was_cut_off_and_by_nothing_else() -
     assert len(judged(twice).unexplained) == 3
     assert judged(twice, cut_off=("a.0",)).unexplained == []
     assert judged([*copies(), *copies()[:1]], cut_off=("b.0",)).unexplained != []
+
+
+def test_a_repeat_is_explained_by_a_broker_that_was_killed_as_it_wrote_and_by_no_other() -> None:
+    again = [copy._replace(written_at_ms=copy.written_at_ms + 5_000) for copy in copies()[:3]]
+    assert judged([*copies(), *again], brokers_cut_off_at_ms=(100,)).unexplained == []
+    assert len(judged([*copies(), *again], brokers_cut_off_at_ms=(2_600,)).unexplained) == 3
+    thrice = [*copies(), *again, *(copy._replace(written_at_ms=9_000) for copy in again)]
+    assert len(judged(thrice, brokers_cut_off_at_ms=(100,)).unexplained) == 3
 
 
 def test_a_copy_that_names_another_original_is_misplaced() -> None:

@@ -198,6 +198,17 @@ def test_every_exit_code_that_is_named_exists(page):
 # -- tables and examples --
 
 
+@each_page()
+def test_every_row_of_a_table_is_one_line_with_as_many_cells_as_its_head(page):
+    """An editor that wraps lines breaks tables, and nobody sees it in the source."""
+    prose = prose_of(page)
+    assert re.findall(r"^[^|\n].*\| \|.*", prose, re.MULTILINE) == []
+    for table_found in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE):
+        rows = table_found.splitlines()
+        assert [row for row in rows if not row.endswith("|")] == []
+        assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {len(re.split(r"(?<!\\)\|", rows[0]))}
+
+
 def test_the_readme_tells_every_topic_and_no_other():
     section = README.partition("\n## Topics and messages\n")[2].partition("\n## ")[0]
     told = {name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in _topics_of(row)}

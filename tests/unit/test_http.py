@@ -53,6 +53,12 @@ STATUS = WorkerStatus(
             commit_failures=1,
             rebalances=2,
             rebalance_ms=1_250.0,
+            rebalance_last_ms=250.0,
+            redelivered=4,
+            holds=6,
+            failures=8,
+            backoffs=5,
+            condemned=1,
         ),
     ),
     lanes=(LaneStatus(priority="high", waiting=4, in_flight=2, oldest_ms=750.0),),
@@ -245,6 +251,12 @@ def test_stages_lanes_nodes_and_orders_are_shown():
     assert figure(STATUS, "penstock_settled_total", stage="triage") == 12
     assert figure(STATUS, "penstock_commit_failures_total", stage="triage") == 1
     assert figure(STATUS, "penstock_rebalance_seconds_total", stage="triage") == 1.25
+    assert figure(STATUS, "penstock_rebalance_last_seconds", stage="triage") == 0.25
+    assert figure(STATUS, "penstock_redelivered_total", stage="triage") == 4
+    assert figure(STATUS, "penstock_holds_total", stage="triage") == 6
+    assert figure(STATUS, "penstock_stage_failures_total", stage="triage") == 8
+    assert figure(STATUS, "penstock_stage_backoffs_total", stage="triage") == 5
+    assert figure(STATUS, "penstock_condemned_total", stage="triage") == 1
     assert figure(STATUS, "penstock_queue_items", priority="high") == 4
     assert figure(STATUS, "penstock_queue_oldest_seconds", priority="high") == 0.75
     assert figure(STATUS, "penstock_lane_inflight", priority="high") == 2

@@ -24,6 +24,7 @@ from schemas.settings import EngineSettings, KafkaSettings
 from streams.app import SLICE_MS, each_batch, stage_app
 from streams.clock import SystemClock
 from streams.core.pressure import Bounds
+from streams.failing import Failing
 from streams.partitions import Batch, Partitions
 from streams.ports import BY_KEY, Outgoing, Record
 from streams.publishing import KafkaPublisher
@@ -67,11 +68,14 @@ class Stage:
             instance=None,
             commit_interval_ms=_ENGINE.commit_interval_ms,
         )
+        failing = Failing(
+            self.partitions, condemn=lambda _batch, _record, bug: _raise(bug), stop_worker=_raise
+        )
         handle = self._slowly if job.work == "slow" else self._at_once
 
         @self.app.agent(self.app.topic(*job.routes), name="bench")
         async def agent(stream: faust.StreamT[Batch]) -> None:
-            await each_batch(stream, handle, _raise)
+            await each_batch(stream, handle, failing)
 
     async def _at_once(self, batch: Batch) -> None:
         self._watch.begin()

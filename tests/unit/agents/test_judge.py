@@ -43,6 +43,7 @@ from streams.core.orders import Orders
 from streams.core.policies import document_key
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
+from streams.failing import CrashLoop, Failing
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import (
@@ -90,16 +91,18 @@ class Stage:
         self.dispatch = Dispatch(self.nodes, lambda: SETTINGS, self.clock)
         self.partitions.on_drain.append(self.dispatch.begin_drain)
         dead_letters = DeadLetters("judge", TOPICS, self.clock)
+        settling = Settling(self.publisher, dead_letters, self.tally)
         made = {
             "topics": TOPICS,
             "policies": POLICIES,
             "orders": lambda: self.orders,
             "dispatch": self.dispatch,
             "clock": self.clock,
-            "settling": Settling(self.publisher, dead_letters, self.tally),
+            "settling": settling,
             "dead_letters": dead_letters,
             "tally": self.tally,
             "tracer": self.tracer,
+            "failing": Failing(self.partitions, condemn=settling.condemn, stop_worker=self.stopped.append),
             "stop_worker": self.stopped.append,
         }
         self.judge = Judge(**made | parts)
@@ -342,10 +345,14 @@ async def test_a_bug_on_the_way_in_costs_the_record_that_meets_it_and_nothing_el
             raise ZeroDivisionError
 
     async with staged(tracer=Broken()) as stage:
-        outgoing, letter = await stage.letter(pending(), headers=SAMPLED)
+        await stage.put(pending(), headers=SAMPLED)
+        await stage.handle(pending(id="a"), pending(id="b"))
+        by_topic = {one.topic: one for one in stage.publisher.records}
+        outgoing = by_topic[TOPICS.dead_letters]
+        letter = decode_dead_letter(outgoing.value)
         assert (letter.code, letter.detail, outgoing.key) == ("stage_failed", "ZeroDivisionError", KEY)
-        assert stage.tally.errors == 1
-        assert len(await stage.handle(pending())) == 2
+        assert (stage.tally.errors, len(stage.publisher.records)) == (1, 3)
+        assert sorted(asked for asked, _ in stage.nodes[0].asked) == ["a", "b"], "each was asked once"
 
 
 @virtual
@@ -355,9 +362,26 @@ async def test_a_bug_on_the_way_out_costs_the_record_that_meets_it_and_nothing_e
             raise ZeroDivisionError
 
     async with staged(tracer=Broken()) as stage:
-        _, letter = await stage.letter(pending(), headers=SAMPLED)
-        assert letter.code == "stage_failed"
-        assert len(await stage.handle(pending())) == 2
+        await stage.put(pending(), headers=SAMPLED)
+        await reaches(lambda: stage.partitions.counts.failures)
+        await stage.handle(pending(id="a"))
+        letters = [one for one in stage.publisher.records if one.topic == TOPICS.dead_letters]
+        assert [decode_dead_letter(one.value).code for one in letters] == ["stage_failed"]
+        assert [asked for asked, _ in stage.nodes[0].asked] == ["post-1", "a"], "it was not asked again"
+
+
+@virtual
+async def test_a_release_that_fails_at_every_answer_condemns_none_though_the_way_in_works():
+    class Broken(MemoryTracer):
+        def record(self, span: Any) -> Any:
+            raise ZeroDivisionError
+
+    async with staged(tracer=Broken()) as stage:
+        await stage.put(*(pending(id=f"post-{number}") for number in range(20)), headers=SAMPLED)
+        await reaches(lambda: stage.stopped)
+        assert [type(reason) for reason in stage.stopped] == [CrashLoop]
+        assert (stage.publisher.records, stage.partitions.committable()) == ([], {(TOPIC, 0): 0})
+        assert len(stage.nodes[0].asked) == 20
 
 
 # -- settling, drains --------------------------------------------------------------------------------------

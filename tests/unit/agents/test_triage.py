@@ -24,6 +24,7 @@ from stages import (
     records,
 )
 from strategies import events
+from virtual_time import reaches, virtual
 
 from agents.triage import COST_SAMPLE, Triage
 from schemas.dead_letter import DeadLetter
@@ -41,6 +42,7 @@ from streams.core.partitioning import partition_of
 from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.rules import compile_policy
 from streams.dead_lettering import DeadLetters
+from streams.failing import CrashLoop, Failing
 from streams.observing import Tally
 from streams.ports import Outgoing, Publisher
 from streams.publishing import MemoryPublisher
@@ -70,6 +72,7 @@ class Stage:
         self.orders = Orders()
         self.stopped: list[Exception] = []
         dead_letters = DeadLetters("triage", TOPICS, self.clock)
+        settling = Settling(self.publisher, dead_letters, self.tally)
         made = {
             "topics": TOPICS,
             "default_policy": "default",
@@ -78,11 +81,11 @@ class Stage:
             "orders": lambda: self.orders,
             "secret": b"",
             "clock": self.clock,
-            "settling": Settling(self.publisher, dead_letters, self.tally),
+            "settling": settling,
             "dead_letters": dead_letters,
             "tally": self.tally,
             "tracer": self.tracer,
-            "stop_worker": self.stopped.append,
+            "failing": Failing(self.partitions, condemn=settling.condemn, stop_worker=self.stopped.append),
         }
         self.triage = Triage(**made | parts)
         self._next = 0
@@ -254,20 +257,51 @@ async def test_no_dead_letter_quotes_content(name):
     assert "dance" not in letter.detail
 
 
-async def test_a_bug_costs_the_record_that_meets_it_and_nothing_else():
-    class Broken:
-        def judging(self) -> Broken:
-            return self
+class Broken:
+    """Policies that raise when they are asked for one of these."""
 
-        def get(self, policy_id: str) -> None:
+    def __init__(self, *policy_ids: str) -> None:
+        self._policy_ids = policy_ids
+        self._policies = policy_book()
+
+    def judging(self) -> Broken:
+        return self
+
+    def get(self, policy_id: str) -> Any:
+        if policy_id in self._policy_ids:
             raise ZeroDivisionError(policy_id)
+        return self._policies.active("default")
 
-    stage = Stage(policies=Broken())
-    outgoing = await stage.handle(event(), b"not JSON")
-    letters = [of(one) for one in outgoing]
-    assert [letter.code for letter in letters] == ["stage_failed", "malformed_payload"]
-    assert (letters[0].detail, outgoing[0].key) == ("ZeroDivisionError", KEY)
-    assert (stage.tally.errors, stage.tally.dead_letters) == (1, 2)
+
+@virtual
+async def test_a_bug_costs_the_record_that_meets_it_and_nothing_else():
+    stage = Stage(policies=Broken("bad"))
+    batch = fetched(
+        stage.partitions, records(TOPIC, [event(policy="bad"), event(BLOCKED, id="a"), event(id="b")])
+    )
+    await stage.triage.handle(batch)
+    assert [one.topic for one in stage.publisher.records] == [TOPICS.verdicts, TOPICS.pending("high")]
+    await callbacks_ran()
+    assert stage.partitions.committable() == {(TOPIC, 0): 0}, "the batch is not acknowledged"
+    await reaches(lambda: not stage.partitions.awaited)
+    outgoing = stage.publisher.records[2]
+    letter = of(outgoing)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.code, letter.detail, outgoing.key) == ("stage_failed", "ZeroDivisionError", KEY)
+    assert (stage.tally.errors, stage.tally.dead_letters, stage.tally.decided) == (1, 1, {"rule": 1})
+    assert (stage.partitions.committable(), stage.stopped) == ({(TOPIC, 0): 3}, [])
+
+
+@virtual
+async def test_a_release_that_fails_at_every_event_condemns_none_and_stops_the_worker():
+    """What is refused for its own sake passes, and is no evidence that the rest works."""
+    stage = Stage(policies=Broken("default"))
+    values = [event(id=f"post-{number}") for number in range(20)]
+    await stage.triage.handle(fetched(stage.partitions, records(TOPIC, [*values, b"not JSON"])))
+    await reaches(lambda: stage.stopped)
+    assert [type(reason) for reason in stage.stopped] == [CrashLoop]
+    assert [of(one).code for one in stage.publisher.records] == ["malformed_payload"]
+    assert stage.partitions.committable() == {(TOPIC, 0): 0}
 
 
 async def test_where_the_default_policy_is_not_active_events_are_dead_letters_not_lost():

@@ -186,6 +186,83 @@ def test_progress_is_told_whenever_somebody_may_wait_for_it(owned: Partitions):
         assert owned.progress.is_set()
 
 
+# -- figures and commits on size -----------------------------------------------------------------------
+
+
+def test_a_commit_is_due_when_so_many_are_settled(owned: Partitions):
+    owned.commit_records_max = 5
+    first, second = batch_of(owned, 4), batch_of(owned, 4, tp=OTHER)
+    first.settle_all()
+    assert not owned.commit_due.is_set()
+    second.settle(0)
+    assert owned.commit_due.is_set()
+    owned.commit_began()
+    assert not owned.commit_due.is_set()
+    second.settle_all()
+    assert not owned.commit_due.is_set(), "three more"
+    batch_of(owned, 2, first=4).settle_all()
+    assert owned.commit_due.is_set()
+
+
+def test_what_was_settled_before_a_rebalance_does_not_make_a_commit_due_after_it(owned: Partitions):
+    owned.commit_records_max = 5
+    batch_of(owned, 4).settle_all()
+    owned.open([TP])
+    batch_of(owned, 4).settle_all()
+    assert not owned.commit_due.is_set()
+
+
+def test_what_is_handed_out_again_is_counted(owned: Partitions):
+    batch_of(owned, 4)
+    assert owned.fetched(TP, records(LOW, [b"x"] * 4)) is None
+    assert owned.counts.redelivered == 4, "a second look"
+    owned.open([TP])
+    batch_of(owned, 3, first=2)
+    assert owned.counts.redelivered == 6, "after a rebalance, and one of the three is new"
+    batch_of(owned, 3, first=5)
+    assert owned.counts.redelivered == 6
+
+
+def test_a_partition_that_is_held_is_counted_once_until_it_is_free_again(clock: ManualClock):
+    bounds = Bounds(partition_records_max=2, total_records_max=1_000, total_bytes_max=1_000)
+    partitions = book(clock, bounds=bounds)
+    partitions.open([TP, OTHER])
+    batch = batch_of(partitions, 2)
+    assert partitions.hold() == partitions.hold() == {TP}
+    assert partitions.counts.holds == 1
+    batch.settle(0)
+    assert partitions.hold() == set()
+    batch_of(partitions, 1, first=2)
+    partitions.hold()
+    assert partitions.counts.holds == 2
+
+
+def test_a_rebalance_lasts_from_the_end_of_work_to_the_assignment(owned: Partitions, clock: ManualClock):
+    for lasted_ms in (300, 200):
+        owned.rebalance_began()
+        clock.advance(100)
+        owned.rebalance_began()
+        clock.advance(lasted_ms - 100)
+        owned.rebalance_ended()
+        clock.advance(1_000)
+    status = owned.status()
+    assert (status.rebalances, status.rebalance_ms, status.rebalance_last_ms) == (2, 500, 200)
+    assert str(status) == (
+        "<Stage test | 2 partitions, 0 unsettled, 0 settled, 0 of them redelivered, 0 commits, 0 failed, "
+        "2 rebalances in 0.5 s, the last in 0.2 s, 0 holds, 0 failures, 0 condemned>"
+    )
+
+
+def test_a_part_of_a_batch_settles_its_own_records_only(owned: Partitions):
+    batch = batch_of(owned, 4)
+    part = batch.part(batch.records[:2])
+    part.settle_all()
+    assert (owned.committable(), owned.counts.settled) == ({TP: 2}, 2)
+    batch.part(()).settle_all()
+    batch.part(batch.records).settle_all()
+    assert (owned.committable(), owned.counts.settled) == ({TP: 4}, 4)
+
+
 # -- flow ----------------------------------------------------------------------------------------------
 
 

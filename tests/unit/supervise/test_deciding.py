@@ -45,7 +45,9 @@ def test_deaths_before_the_window_are_forgotten() -> None:
     assert restart_or_give_up(deaths, 100_000, SETTINGS) == Restart(200)
 
 
-@pytest.mark.parametrize("code", [ExitCode.USAGE, ExitCode.POLICY, ExitCode.TOPICS, ExitCode.POSITION_LOST])
+@pytest.mark.parametrize(
+    "code", [ExitCode.USAGE, ExitCode.POLICY, ExitCode.TOPICS, ExitCode.POSITION_LOST, ExitCode.FENCED]
+)
 def test_a_mistake_is_not_tried_again_and_is_told_in_the_childs_own_words(code: ExitCode) -> None:
     death = _death(status=code, last_words="No such policy: push one.")
     assert restart_or_give_up([death], 0, SETTINGS) == GiveUp("No such policy: push one.", code)

@@ -1,0 +1,229 @@
+"""The one place where a stage's exceptions end: tried again record by record, condemned, or the worker stops.
+
+Nothing here acknowledges anything: a record that is condemned is settled when its dead letter is confirmed,
+and one that is given up will be delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from streams.core.failing import Again, Hopeless, Patience, Trial, weigh
+from streams.partitions import Batch, Partitions
+from streams.ports import Record
+
+T = TypeVar("T")
+
+
+class CrashLoop(Exception):
+    """A stage fails at everything, however often it is tried."""
+
+    def __init__(self, stage: str, bug: Exception, records: int, tries: int) -> None:
+        super().__init__(
+            f"{stage} failed at all of {records} records, {tries} times in a row: {type(bug).__name__}"
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """One thing that a stage does with each record: what another step shows says nothing about it."""
+
+    passed: int = 0
+    unwitnessed: int = 0
+    """Condemned since one passed."""
+
+
+@dataclass(slots=True, eq=False)
+class _Suspect:
+    """A record at which a step has failed."""
+
+    step: _Step
+    batch: Batch
+    record: Record
+    again: Callable[[], Awaitable[None]]
+    bug: Exception
+    passed_before: int
+    tries: int = 1
+    is_witnessed: bool = False
+    """Whether it has failed, another has passed, and it has failed again."""
+
+    def failed_again(self, bug: Exception) -> None:
+        self.bug = bug
+        self.tries += 1
+        self.is_witnessed = self.step.passed > self.passed_before
+
+
+class Failing:
+    """What becomes of the records of one stage at which it fails.
+
+    They are tried again beside the work on others, which goes on: others that pass are the evidence.
+    """
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        *,
+        condemn: Callable[[Batch, Record, Exception], None],
+        stop_worker: Callable[[Exception], None],
+        patience: Patience | None = None,
+    ) -> None:
+        self.clock = partitions.clock
+        self._partitions = partitions
+        self._condemn = condemn
+        self._stop_worker = stop_worker
+        self._patience = patience or Patience()
+        self._steps: defaultdict[str, _Step] = defaultdict(_Step)
+        self._suspects: dict[_Suspect, None] = {}  # As a set that keeps its order.
+        self._retrying: asyncio.Task[None] | None = None
+        partitions.on_drain.append(self._give_up)
+
+    def __repr__(self) -> str:
+        return f"<Failing {self._partitions.stage} | {len(self._suspects)} tried again>"
+
+    def passed(self, step: str) -> None:
+        """A step has worked on a record: whoever fails at the same step may be to blame himself."""
+        known = self._steps[step]
+        known.passed += 1
+        known.unwitnessed = 0
+
+    def attempt(
+        self,
+        step: str,
+        batch: Batch,
+        record: Record,
+        work: Callable[..., T],
+        *args: Any,
+        again: Callable[[Batch, Record], object] | None = None,
+    ) -> T | None:
+        """Work on a record. Where that raises, the same, or `again`, is tried later, and this is None."""
+        try:
+            return work(*args)
+        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+            later = partial(again, batch, record) if again else partial(work, *args)
+            self._suspect(step, batch, record, partial(_awaited, later), bug)
+            return None
+
+    async def handle(self, batch: Batch, handle: Callable[[Batch], Awaitable[None]]) -> None:
+        """Let a stage work on a batch. Where it raises, it gets the records again, each by itself.
+
+        So it must raise before it has handed anything of the batch on, or not at all.
+        """
+        try:
+            await handle(batch)
+        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+            for record in batch.records:
+                again = partial(self._alone, batch.part((record,)), handle)
+                self._suspect("batch", batch, record, again, bug)
+        else:
+            self.passed("batch")
+
+    async def _alone(self, part: Batch, handle: Callable[[Batch], Awaitable[None]]) -> None:
+        await handle(part)
+        self.passed("batch")
+
+    def _suspect(
+        self, step: str, batch: Batch, record: Record, again: Callable[[], Awaitable[None]], bug: Exception
+    ) -> None:
+        self._partitions.counts.failures += 1
+        known = self._steps[step]
+        self._suspects[_Suspect(known, batch, record, again, bug, known.passed)] = None
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._retrying is None:
+            self._retrying = asyncio.ensure_future(self._retry())
+            self._retrying.add_done_callback(self._retried)
+
+    def _retried(self, retrying: asyncio.Task[None]) -> None:
+        self._retrying = None
+        if not retrying.cancelled() and (bug := retrying.exception()) is not None:
+            # A bug of ours, or of who condemns. What is unsettled comes again.
+            self._give_up()
+            self._stop_worker(bug if isinstance(bug, Exception) else RuntimeError(type(bug).__name__))
+        if self._suspects and not retrying.cancelled():
+            # They came between the end of the work and this.
+            self._begin()
+
+    def _give_up(self) -> None:
+        """A drain has begun: whoever comes next may have more luck."""
+        for suspect in self._suspects:
+            suspect.batch.abandon((suspect.record.offset,))
+        self._suspects.clear()
+
+    # -- trying again ---------------------------------------------------------------------------------------
+
+    async def _retry(self) -> None:
+        """Try all again until each has passed or is condemned, or the worker must stop."""
+        wait_ms = 0.0
+        while self._suspects:
+            await asyncio.sleep(wait_ms / 1_000)
+            for suspect in tuple(self._suspects):
+                await self._try(suspect)
+            wait_ms = self._consequences()
+
+    async def _try(self, suspect: _Suspect) -> None:
+        # Others have their turn after each: this may be thousands.
+        await asyncio.sleep(0)
+        if suspect not in self._suspects:
+            return
+        # While it is tried it is nobody's suspect: a drain that begins now waits for its end.
+        del self._suspects[suspect]
+        if suspect.batch.is_wanted and await self._passes(suspect):
+            return
+        if suspect.batch.is_wanted:
+            self._suspects[suspect] = None
+        else:
+            suspect.batch.abandon((suspect.record.offset,))
+
+    async def _passes(self, suspect: _Suspect) -> bool:
+        try:
+            await suspect.again()
+        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+            self._partitions.counts.failures += 1
+            suspect.failed_again(bug)
+            return False
+        return True
+
+    def _consequences(self) -> float:
+        """Condemn, or stop the worker; how long to wait before the next round."""
+        by_step: defaultdict[_Step, list[_Suspect]] = defaultdict(list)
+        for suspect in self._suspects:
+            by_step[suspect.step].append(suspect)
+        waits_ms = [0.0]
+        for step, suspects in by_step.items():
+            match weigh(
+                [Trial(suspect.tries, suspect.is_witnessed) for suspect in suspects],
+                self._patience,
+                unwitnessed=step.unwitnessed,
+            ):
+                case Hopeless():
+                    self._stop(suspects)
+                    return 0.0
+                case Again(condemned, unwitnessed, wait_ms):
+                    step.unwitnessed += unwitnessed
+                    for position in condemned:
+                        self._bury(suspects[position])
+                    if len(condemned) < len(suspects):
+                        waits_ms.append(wait_ms)
+        self._partitions.counts.backoffs += max(waits_ms) > 0
+        return max(waits_ms)
+
+    def _bury(self, suspect: _Suspect) -> None:
+        self._condemn(suspect.batch, suspect.record, suspect.bug)
+        del self._suspects[suspect]
+        self._partitions.counts.condemned += 1
+
+    def _stop(self, suspects: list[_Suspect]) -> None:
+        """The stage is broken: nothing of this is settled, and the worker ends."""
+        worst = max(suspects, key=lambda suspect: suspect.tries)
+        self._give_up()
+        self._stop_worker(CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries))
+
+
+async def _awaited(work: Callable[[], object]) -> None:
+    work()

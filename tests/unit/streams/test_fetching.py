@@ -1,0 +1,106 @@
+"""What the group's coordinator complains of is heard at the next fetch, whether anybody waits or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
+from deadline import eventually
+from faust.types import TP
+from stages import TOPICS, book, records
+
+from streams.app import stage_app
+from streams.clock import ManualClock
+from streams.rescuing import Rescuer
+from streams.transport import BatchConsumer, BatchConsumerThread, TransportOptions
+
+LOW = TP(TOPICS.content("low"), 0)
+FOUND = records(LOW.topic, [b"x"])
+
+
+class FakeAiokafka:
+    """A consumer of aiokafka's with one buffered partition; it is its own fetcher, coordinator and state."""
+
+    def __init__(self) -> None:
+        self._fetcher = self._coordinator = self._subscriptions = self
+        self._closed = False
+        self._records = {LOW: FOUND}
+        self.generation = 1
+        self.waiters: list[asyncio.Future[None]] = []
+        self.complaints: list[KafkaError] = []
+
+    def fetch_context(self) -> Any:
+        return nullcontext()
+
+    async def fetched_records(self, tps: set[TP], **_: Any) -> dict[TP, list[Any]]:
+        return {tp: self._records.pop(tp) for tp in tps}
+
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        self.waiters.append(asyncio.get_running_loop().create_future())
+        return self.waiters[-1]
+
+    def complain(self, error: KafkaError) -> None:
+        self.complaints.append(error)
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    def check_errors(self) -> None:
+        if self.complaints:
+            raise self.complaints.pop()
+
+
+@pytest.fixture
+async def thread(tmp_path: Path) -> AsyncIterator[BatchConsumerThread]:
+    options = TransportOptions(
+        partitions=book(ManualClock()),
+        consumer_options={},
+        rescuer=Rescuer({}),
+        batch_records_max=500,
+        drain_timeout_ms=1_000,
+    )
+    app = stage_app(group="group", options=options, datadir=tmp_path, instance=None, commit_interval_ms=500)
+
+    async def nothing(*_: Any) -> None:
+        """Faust's app would answer here."""
+
+    consumer = BatchConsumer(
+        app.transport, callback=nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing
+    )
+    consumer.resume_flow()
+    yield consumer._thread  # noqa: SLF001
+    consumer._thread.thread_loop.close()  # noqa: SLF001
+
+
+async def fetch(thread: BatchConsumerThread, kafka: FakeAiokafka, timeout_s: float = 5.0) -> Any:
+    return await thread._fetch_records(kafka, {LOW}, timeout=timeout_s, max_records=10)  # noqa: SLF001
+
+
+async def test_a_broker_that_went_away_in_the_middle_is_asked_again(thread: BatchConsumerThread):
+    kafka = FakeAiokafka()
+    kafka.complain(IncompatibleBrokerVersion("unknown"))
+    assert await fetch(thread, kafka) == {LOW: FOUND}
+    assert kafka.complaints == []
+
+
+async def test_a_right_that_is_missing_ends_the_fetch(thread: BatchConsumerThread):
+    kafka = FakeAiokafka()
+    kafka.complain(GroupAuthorizationFailedError("group"))
+    with pytest.raises(GroupAuthorizationFailedError):
+        await fetch(thread, kafka)
+
+
+async def test_a_complaint_wakes_who_waits_and_is_told_at_the_next_fetch(thread: BatchConsumerThread):
+    kafka = FakeAiokafka()
+    kafka._records.clear()  # noqa: SLF001
+    waiting = asyncio.ensure_future(fetch(thread, kafka))
+    await eventually(lambda: kafka.waiters, within_s=5)
+    kafka.complain(GroupAuthorizationFailedError("group"))
+    assert await waiting == {}
+    with pytest.raises(GroupAuthorizationFailedError):
+        await fetch(thread, kafka)
