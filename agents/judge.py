@@ -23,6 +23,7 @@ from schemas.wire import decode_pending
 from streams import spans
 from streams.app import each_batch, in_turns
 from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
+from streams.core.lateness import late_action
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.rules import Document
@@ -108,7 +109,9 @@ class Judge:
         if (named := self.policies.document(pending.policy.digest)) is not None:
             return named
         pointer = self.policies.pointer(pending.policy.id)
-        return None if pointer is None else self.policies.document(pointer.digest)
+        published = None if pointer is None else self.policies.document(pointer.digest)
+        # A newer release may have published what this one cannot read: what judges here goes on.
+        return published or self.policies.active(pending.policy.id)
 
     def _work(self, batch: Batch, record: Record, pending: Pending, document: Document) -> _Work:
         trace = spans.sampled(record.headers) if record.headers else None
@@ -208,7 +211,7 @@ class Judge:
         )
         return fallback_verdict(
             work.case,
-            work.document.policy.late_action,
+            late_action(work.document.policy, work.pending.shadow_hits),
             "late",
             spent,
             moment(now_ms),

@@ -1,8 +1,8 @@
 """A worker's figures in Prometheus's text format, made from its `WorkerStatus` at the moment of a scrape.
 
-Names begin with `penstock_`; labels are `stage`, `priority`, `node`, `tier`, `action`, `decided_by` and no
-other: no topic, partition, tenant, author or id, so that the number of series does not grow with the
-traffic.
+Names begin with `penstock_`; labels are `stage`, `priority`, `node`, `tier`, `action`, `decided_by`, and of
+policies `rule`, `label`, `mode` and `family`, and no other: no topic, partition, tenant, author or id, so
+that the number of series does not grow with the traffic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from schemas.event import PRIORITIES
 from streams.core.histogram import BOUNDS_MS, HistogramSnapshot
-from streams.observing import PartitionStatus, StageStatus, WorkerStatus
+from streams.observing import PartitionStatus, RulesStatus, StageStatus, WorkerStatus
 
 _MS_PER_S = 1_000.0
 _BOUNDS_S = tuple(f"{bound_ms / _MS_PER_S:g}" for bound_ms in BOUNDS_MS)
@@ -53,6 +53,7 @@ class _Figures(Collector):
         yield from _waiting(self._status)
         yield from _lanes(self._status)
         yield from _nodes(self._status)
+        yield from _rules(self._status.rules)
         yield from _outcomes(self._status)
         yield from _durations(self._status)
 
@@ -152,6 +153,28 @@ def _nodes(status: WorkerStatus) -> Iterator[Metric]:
         up.add_metric([node.name], float(node.state == "up"))
         answered.add_metric([node.name], node.answered)
     yield from (in_flight, limit, up, answered)
+
+
+def _rules(rules: RulesStatus) -> Iterator[Metric]:
+    yield CounterMetricFamily("penstock_triage_posts", "Posts that rules may decide.", value=rules.posts)
+    yield CounterMetricFamily(
+        "penstock_triage_decided", "Of them those that they decided.", value=rules.decided
+    )
+    hits = CounterMetricFamily(
+        "penstock_rule_hits", "Posts that a rule matched.", labels=["rule", "label", "mode"]
+    )
+    for found in rules.hits:
+        hits.add_metric([found.rule, found.label, found.mode], found.hits)
+    samples = CounterMetricFamily(
+        "penstock_rule_cost_samples", "Posts on which the cost of rules was measured.", labels=["family"]
+    )
+    took = CounterMetricFamily(
+        "penstock_rule_cost_seconds", "What the rules of one type took for them.", labels=["family"]
+    )
+    for cost in rules.costs:
+        samples.add_metric([cost.family], cost.samples)
+        took.add_metric([cost.family], cost.took_ms / _MS_PER_S)
+    yield from (hits, samples, took)
 
 
 def _outcomes(status: WorkerStatus) -> Iterator[Metric]:

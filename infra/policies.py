@@ -6,31 +6,27 @@ told at once, each thing with its place. Publishing is `infra.policy_topic`'s.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 import policies
+from infra.drafting import Draft, drafted
 from infra.errors import ExitCode, Failure
-from infra.shapes import Shape, located, problems_of
-from schemas.policy import Label, Policy, Prompt, Rule
+from infra.places import Places
 from schemas.wire import POLICY_BYTES_MAX, encode
-from streams.core.examples import example_problems
 from streams.core.rules import BadPolicy, CompiledPolicy, compile_policy
 from streams.core.vetting import PolicyProblem
 
 # The topic takes records of 4 MiB, in which the key and Kafka's own bytes must find room beside a document.
 DOCUMENT_BYTES_MAX = POLICY_BYTES_MAX - (64 << 10)
 
-# The sections whose elements are judged one by one, so that one mistake does not hide the next.
-_ELEMENTS: Mapping[str, tuple[Shape, ...]] = {
-    "labels": (Label,),
-    "prompts": (Prompt,),
-    "rules": get_args(Rule),
-}
+# As tomllib says it.
+_PLACE = re.compile(r"at line (?P<line>\d+), column (?P<column>\d+)")
 
 
 def default_policy_path() -> Path:
@@ -49,11 +45,12 @@ def check(path: Path) -> list[PolicyProblem]:
 
 def read(path: Path) -> CompiledPolicy:
     """The policy of a file, checked whole and ready to run, or `BadPolicy`, or `Failure` if unreadable."""
-    policy = _policy_of(_parsed(_text_of(path), is_json=path.suffix == ".json"))
-    compiled = compile_policy(policy)
-    if problems := example_problems(policy):
-        raise BadPolicy(problems)
-    size = len(encode(policy))
+    text = _text_of(path)
+    draft = drafted(_parsed(text, is_json=path.suffix == ".json"), path.parent)
+    if draft.problems:
+        raise BadPolicy(_placed(draft, text))
+    compiled = compile_policy(draft.policy)
+    size = len(encode(draft.policy))
     if size > DOCUMENT_BYTES_MAX:
         raise BadPolicy([PolicyProblem("$", f"{size} bytes as a document, {DOCUMENT_BYTES_MAX} are allowed")])
     return compiled
@@ -62,8 +59,23 @@ def read(path: Path) -> CompiledPolicy:
 def bad_policy(source: str, problems: Sequence[PolicyProblem]) -> Failure:
     """A bad policy as the command line tells it: one line for each problem."""
     count = f"{len(problems)} mistakes" if len(problems) != 1 else "1 mistake"
-    lines = "".join(f"\n  {problem}" for problem in problems)
+    lines = "".join(f"\n  {_line(problem)}" for problem in problems)
     return Failure(f"{source} cannot be used, it has {count}:{lines}", exit_code=ExitCode.POLICY)
+
+
+def _line(problem: PolicyProblem) -> str:
+    return f"line {problem.line}, column {problem.column}: {problem}" if problem.line else str(problem)
+
+
+def _placed(draft: Draft, text: str) -> list[PolicyProblem]:
+    """The problems in the order of the file, each with its place."""
+    places = Places(text)
+    placed = [
+        problem._replace(line=place.line, column=place.column)
+        for problem, field in draft.problems
+        for place in (places.of(problem.path, field),)
+    ]
+    return sorted(placed, key=lambda problem: (problem.line, problem.column))
 
 
 def _text_of(path: Path) -> str:
@@ -87,36 +99,8 @@ def _parsed(text: str, *, is_json: bool = False) -> Any:
     except msgspec.DecodeError as error:
         raise BadPolicy([PolicyProblem("$", f"not JSON: {error}")]) from None
     except tomllib.TOMLDecodeError as error:
-        # It names line and column.
-        raise BadPolicy([PolicyProblem("$", f"not TOML: {error}")]) from None
+        place = _PLACE.search(str(error))
+        line, column = (int(place["line"]), int(place["column"])) if place else (0, 0)
+        raise BadPolicy([PolicyProblem("$", f"not TOML: {error}", line=line, column=column)]) from None
     except RecursionError:
         raise BadPolicy([PolicyProblem("$", "not TOML that can be read: nested too deeply")]) from None
-
-
-def _policy_of(table: Any) -> Policy:
-    if not isinstance(table, dict):
-        raise BadPolicy([PolicyProblem("$", "must be a table")])
-    if problems := [*_own_problems(table), *_element_problems(table)]:
-        raise BadPolicy(problems)
-    try:
-        return msgspec.convert(table, Policy)
-    except msgspec.ValidationError as error:
-        place, reason = located(error)
-        raise BadPolicy([PolicyProblem(f"${place}", reason)]) from None
-
-
-def _own_problems(table: Mapping[str, Any]) -> Iterator[PolicyProblem]:
-    """Of the document itself; what is wrong within its sections is told of their elements."""
-    for problem in problems_of(table, Policy):
-        section = problem.path[1:].partition("[")[0]
-        if section not in _ELEMENTS or problem.path == f".{section}":
-            yield PolicyProblem(f"${problem.path}", problem.reason)
-
-
-def _element_problems(table: Mapping[str, Any]) -> Iterator[PolicyProblem]:
-    for section, shapes in _ELEMENTS.items():
-        elements = table.get(section)
-        for at, element in enumerate(elements if isinstance(elements, list) else ()):
-            named = element.get("id", "") if isinstance(element, dict) and section == "rules" else ""
-            for problem in problems_of(element, *shapes):
-                yield PolicyProblem(f"$.{section}[{at}]{problem.path}", problem.reason, str(named))

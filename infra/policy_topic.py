@@ -15,9 +15,10 @@ from infra.kafka import unreachable
 from schemas.errors import UnknownVersion, WireError
 from schemas.policy import ActivePolicy
 from schemas.settings import Settings
+from schemas.verdict import PolicyRef
 from schemas.wire import encode
 from streams.core.policies import PolicyBook, active_key, document_key
-from streams.core.rules import CompiledPolicy
+from streams.core.rules import BadPolicy, CompiledPolicy, Document, compile_document
 from streams.topics import Topics
 
 HISTORY_MAX = 1_000
@@ -46,8 +47,12 @@ def read_book(settings: Settings, cluster: Cluster | None = None) -> PolicyBook:
 def push(compiled: CompiledPolicy, settings: Settings) -> Literal["active", "already_active"]:
     """Publish a checked policy and make it active; a `Failure` where it may not replace what is."""
     cluster = reach(settings)
-    pointer = read_book(settings, cluster).pointer(compiled.ref.id)
-    match succession(pointer, compiled):
+    book = read_book(settings, cluster)
+    pointer = book.pointer(compiled.ref.id)
+    if pointer and (active := book.document(pointer.digest)) and active.policy == compiled.policy:
+        # An older release wrote the same in fewer words.
+        return "already_active"
+    match succession(pointer, compiled, newest=_newest(book, pointer)):
         case None:
             return "already_active"
         case Refused(reason):
@@ -55,6 +60,22 @@ def push(compiled: CompiledPolicy, settings: Settings) -> Literal["active", "alr
         case ActivePolicy() as successor:
             _write(settings, cluster, compiled, successor)
             return "active"
+
+
+def roll_back(pointer: ActivePolicy, document: Document, settings: Settings) -> None:
+    """Make a document active again that stands in the topic; a `Failure` where this release refuses it."""
+    try:
+        compile_document(document)
+    except BadPolicy as bad:
+        raise Failure(
+            f"Version {document.ref.version} of `{pointer.id}` cannot judge any more: {bad}",
+            exit_code=ExitCode.POLICY,
+        ) from None
+    cluster = reach(settings)
+    writer = Writer(settings, cluster)
+    successor = _successor(pointer, document.ref)
+    writer.write(Topics.of(settings.topics).policy, active_key(successor.id), encode(successor))
+    writer.flush()
 
 
 def push_if_none(compiled: CompiledPolicy, settings: Settings) -> bool:
@@ -68,25 +89,38 @@ def push_if_none(compiled: CompiledPolicy, settings: Settings) -> bool:
     return True
 
 
-def succession(pointer: ActivePolicy | None, compiled: CompiledPolicy) -> ActivePolicy | Refused | None:
+def succession(
+    pointer: ActivePolicy | None, compiled: CompiledPolicy, *, newest: int = 0
+) -> ActivePolicy | Refused | None:
     """The pointer that makes a policy active; None if it is.
 
     A version names one document: verdicts tell it, and people compare it. So a change without a new version
-    is refused, and so is going back to a lower one: an old document comes back under a new number.
+    is refused, and so is a version below the newest that was ever active; going back is `roll_back`.
     """
     ref = compiled.ref
     if pointer is None:
         return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest)
     if pointer.digest == ref.digest:
         return None
-    if ref.version <= pointer.version:
+    newest = max(newest, pointer.version)
+    if ref.version <= newest:
         return Refused(
             f"The policy `{ref.id}` is active in version {pointer.version}, and this one has version "
-            f"{ref.version} but other contents: give it version {pointer.version + 1} or more. To go back "
-            f"to an older one, too: `penstock policy show {ref.id} --version N --json` gives its document."
+            f"{ref.version} but other contents: give it version {newest + 1} or more. To go back to an older "
+            f"one: `penstock policy rollback {ref.id} --to VERSION`."
         )
+    return _successor(pointer, ref)
+
+
+def _successor(pointer: ActivePolicy, ref: PolicyRef) -> ActivePolicy:
     history = (*pointer.history, pointer.digest)[-HISTORY_MAX:]
     return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest, history=history)
+
+
+def _newest(book: PolicyBook, pointer: ActivePolicy | None) -> int:
+    """The highest version that was ever active, as far as its document is remembered."""
+    known = [book.document(digest) for digest in (pointer.history if pointer else ())]
+    return max((document.ref.version for document in known if document is not None), default=0)
 
 
 def _write(settings: Settings, cluster: Cluster, compiled: CompiledPolicy, successor: ActivePolicy) -> None:

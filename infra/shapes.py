@@ -22,6 +22,8 @@ class Problem(NamedTuple):
 
     path: str
     reason: str
+    field: str = ""
+    """The name of a field that should not be there."""
 
 
 def problems_of(table: Any, *shapes: Shape) -> Iterator[Problem]:
@@ -36,7 +38,7 @@ def problems_of(table: Any, *shapes: Shape) -> Iterator[Problem]:
     fields = {field.name: field for field in msgspec.structs.fields(shape)}
     for name in table:
         if name not in fields and name != tag:
-            yield Problem("", _unknown(str(name), [*([tag] if tag else []), *fields]))
+            yield Problem("", _unknown(str(name), [*([tag] if tag else []), *fields]), str(name))
     for name, field in fields.items():
         if name in table:
             yield from _of_field(name, table[name], field.type)
@@ -64,7 +66,7 @@ def _wrong_tag(table: Mapping[str, Any], tag: str, shapes: tuple[Shape, ...]) ->
     allowed = _listed(shape.__struct_config__.tag for shape in shapes)
     if tag not in table:
         return Problem("", f"the field `{tag}` is missing: one of {allowed}")
-    return Problem(f".{tag}", f"must be one of {allowed}")
+    return Problem(f".{tag}", f"must be one of {allowed}{_nearest(table[tag], allowed)}")
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -73,14 +75,25 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"there is no field `{name}`{hint} (there are: {', '.join(known)})"
 
 
+def _nearest(word: Any, allowed: str) -> str:
+    near = difflib.get_close_matches(str(word), allowed.strip("`").split("`, `"), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
 def _of_field(name: str, value: Any, kind: Any) -> Iterator[Problem]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         place, reason = located(error)
         if reason.startswith("invalid enum value") and (allowed := _allowed(kind)):
-            reason = f"must be one of {allowed}"
+            reason = f"must be one of {allowed}{_nearest(_at(value, place), allowed)}"
         yield Problem(f".{name}{place}", reason)
+
+
+def _at(value: Any, place: str) -> Any:
+    """The element of a value that a complaint is about."""
+    number = place.removeprefix("[").removesuffix("]")
+    return value[int(number)] if isinstance(value, list) and number.isdigit() else value
 
 
 def _allowed(kind: Any) -> str:

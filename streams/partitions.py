@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
+from streams.core.flooding import FloodMeter
 from streams.core.pressure import Bounds, Load, held
 from streams.core.watching import Standing
 from streams.core.watermark import Span, Watermark
@@ -37,6 +38,8 @@ class OwnedPartition:
     is_open: bool = True
     looked_again_at: int | None = None
     """The offset before which a hole was found and looked at a second time."""
+    meter: FloodMeter = field(default_factory=FloodMeter)
+    """How much authors write here; whoever owns the partition next begins anew."""
 
     @property
     def expected(self) -> int | None:
@@ -78,6 +81,11 @@ class Batch:
     def size_bytes(self) -> int:
         """The bytes of the records' values."""
         return self._span.size_bytes
+
+    @property
+    def meter(self) -> FloodMeter:
+        """The counts of authors, kept as long as the partition is ours."""
+        return self._owned.meter
 
     @property
     def is_wanted(self) -> bool:

@@ -31,12 +31,16 @@ from schemas.event import (
 from schemas.pending import Pending
 from schemas.policy import (
     ActivePolicy,
+    AllowRule,
+    FloodRule,
     Label,
     LengthRule,
+    LinksRule,
     Policy,
     Prompt,
     RegexRule,
     RepetitionRule,
+    ShapeRule,
     TermsRule,
 )
 from schemas.verdict import BatchRef, ModelRef, Original, PolicyRef, Result, ScoredLabel, Timing, Verdict
@@ -213,9 +217,22 @@ def dead_letters(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[DeadLett
 
 
 labels = st.builds(
-    Label, name=names, description=filled_texts, label_at=shares, review_at=shares, block_at=shares
+    Label,
+    name=names,
+    description=filled_texts,
+    label_at=shares,
+    review_at=shares,
+    block_at=shares,
+    reuse_ttl_s=st.none() | st.integers(0, 2_592_000),
+    late=st.none() | st.sampled_from(["hold", "allow_and_recheck", "review", "block"]),
 )
-prompts = st.builds(Prompt, kind=kinds, text=filled_texts)
+prompts = st.builds(
+    Prompt,
+    kind=kinds,
+    text=filled_texts,
+    priority=st.none() | priorities,
+    text_bytes_max=st.none() | st.integers(1, 1_048_576),
+)
 
 
 def _of_any_rule() -> dict[str, st.SearchStrategy[Any]]:
@@ -224,6 +241,7 @@ def _of_any_rule() -> dict[str, st.SearchStrategy[Any]]:
         "action": actions,
         "label": names,
         "mode": st.sampled_from(["live", "shadow", "off"]),
+        "canary_percent": st.floats(0, 100),
         "kinds": tuples(kinds),
         "matches": tuples(texts),
         "passes": tuples(texts),
@@ -231,7 +249,13 @@ def _of_any_rule() -> dict[str, st.SearchStrategy[Any]]:
 
 
 rules = st.one_of(
-    st.builds(TermsRule, terms=tuples(filled_texts, min_size=1), **_of_any_rule()),
+    st.builds(
+        TermsRule,
+        terms=tuples(filled_texts, min_size=1),
+        anywhere=st.booleans(),
+        evasion=st.booleans(),
+        **_of_any_rule(),
+    ),
     st.builds(RegexRule, patterns=tuples(filled_texts, min_size=1), **_of_any_rule()),
     st.builds(LengthRule, characters_max=st.integers(1, 64), unless=tuples(filled_texts), **_of_any_rule()),
     st.builds(
@@ -239,7 +263,29 @@ rules = st.one_of(
         run_min=st.integers(5, 10_000),
         word_share=shares,
         words_min=st.integers(3, 10_000),
+        lines_min=st.integers(0, 10_000),
         **_of_any_rule(),
+    ),
+    st.builds(
+        LinksRule,
+        domains=tuples(st.sampled_from(["example.com", "nothing", "пример.рф"]) | filled_texts),
+        except_domains=tuples(filled_texts),
+        subdomains=st.booleans(),
+        links_over=st.integers(0, 1_000),
+        **_of_any_rule(),
+    ),
+    st.builds(
+        ShapeRule,
+        capitals_share=st.none() | shares,
+        emoji_share=st.none() | shares,
+        mentions_over=st.none() | st.integers(0, 1_000),
+        **_of_any_rule(),
+    ),
+    st.builds(
+        AllowRule, authors=tuples(filled_texts), tenant=tenants, digests=tuples(digests), **_of_any_rule()
+    ),
+    st.builds(
+        FloodRule, posts_over=st.integers(1, 10_000), window_s=st.integers(1, 86_400), **_of_any_rule()
     ),
 )
 

@@ -319,9 +319,10 @@ export interface Policy {
   /** [1 to 16 items] */
   prompts: Prompt[];
   /** [at most 1,000 items] */
-  rules?: (TermsRule | RegexRule | LengthRule | RepetitionRule)[];
+  rules?: (TermsRule | RegexRule | LengthRule | RepetitionRule | LinksRule | ShapeRule | AllowRule | FloodRule)[];
   /** [0 to 1] */
   reuse_confidence?: number;
+  reuse_ttl?: ReuseTtl;
   late_action?: Action;
   /** [0 to 1] */
   risk_label_at?: number;
@@ -341,16 +342,22 @@ export interface Label {
   review_at?: number;
   /** [0 to 1] */
   block_at?: number;
+  /** [0 to 2,592,000] */
+  reuse_ttl_s?: number | null;
+  late?: "allow_and_recheck" | "block" | "hold" | "review" | null;
 }
 
-/** What the model is told about one kind of event. */
+/** One kind of event: what the model is told about it, and how it is taken in. */
 export interface Prompt {
   kind: Kind;
   /** [1 to 100,000 characters] */
   text: string;
+  priority?: Priority | null;
+  /** [1 to 1,048,576] */
+  text_bytes_max?: number | null;
 }
 
-/** Whole words or phrases, compared in the folded form of the text. */
+/** Words or phrases. */
 export interface TermsRule {
   type: "terms";
   /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
@@ -358,6 +365,8 @@ export interface TermsRule {
   action: Action;
   label?: string;
   mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
   kinds?: Kind[];
   /** [at most 100 items] */
   matches?: string[];
@@ -365,6 +374,8 @@ export interface TermsRule {
   passes?: string[];
   /** [1 to 20,000 items, each 1 to 200 characters] */
   terms: string[];
+  anywhere?: boolean;
+  evasion?: boolean;
 }
 
 /** Patterns in RE2 syntax, compared with the folded form of the text. */
@@ -375,6 +386,8 @@ export interface RegexRule {
   action: Action;
   label?: string;
   mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
   kinds?: Kind[];
   /** [at most 100 items] */
   matches?: string[];
@@ -392,6 +405,8 @@ export interface LengthRule {
   action: Action;
   label?: string;
   mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
   kinds?: Kind[];
   /** [at most 100 items] */
   matches?: string[];
@@ -403,7 +418,7 @@ export interface LengthRule {
   unless?: string[];
 }
 
-/** One character, or one word, repeated over and over. */
+/** One character, one word, or one line, repeated over and over. */
 export interface RepetitionRule {
   type: "repetition";
   /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
@@ -411,6 +426,8 @@ export interface RepetitionRule {
   action: Action;
   label?: string;
   mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
   kinds?: Kind[];
   /** [at most 100 items] */
   matches?: string[];
@@ -422,6 +439,115 @@ export interface RepetitionRule {
   word_share?: number;
   /** [3 to 10,000] */
   words_min?: number;
+  /** [0 to 1] */
+  line_share?: number;
+  /** [0 to 10,000] */
+  lines_min?: number;
+}
+
+/** More links than so many: to any place, or to some domains only. */
+export interface LinksRule {
+  type: "links";
+  /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
+  id: string;
+  action: Action;
+  label?: string;
+  mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
+  kinds?: Kind[];
+  /** [at most 100 items] */
+  matches?: string[];
+  /** [at most 100 items] */
+  passes?: string[];
+  /** [at most 20,000 items, each 1 to 253 characters] */
+  domains?: string[];
+  /** [at most 20,000 items, each 1 to 253 characters] */
+  except_domains?: string[];
+  subdomains?: boolean;
+  /** [0 to 1,000] */
+  links_over?: number;
+}
+
+/** What a text looks like; where several limits are given, all must be exceeded. */
+export interface ShapeRule {
+  type: "shape";
+  /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
+  id: string;
+  action: Action;
+  label?: string;
+  mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
+  kinds?: Kind[];
+  /** [at most 100 items] */
+  matches?: string[];
+  /** [at most 100 items] */
+  passes?: string[];
+  /** [1 to 10,000] */
+  characters_min?: number;
+  /** [0 to 1] */
+  capitals_share?: number | null;
+  /** [0 to 1] */
+  emoji_share?: number | null;
+  /** [0 to 1,000] */
+  mentions_over?: number | null;
+}
+
+/** Authors of one tenant who are trusted, and contents that are known to be good. */
+export interface AllowRule {
+  type: "allow";
+  /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
+  id: string;
+  action: Action;
+  label?: string;
+  mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
+  kinds?: Kind[];
+  /** [at most 100 items] */
+  matches?: string[];
+  /** [at most 100 items] */
+  passes?: string[];
+  /** [at most 20,000 items, each 1 to 128 characters] */
+  authors?: string[];
+  /** Whose event it is. [matches `^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`] */
+  tenant?: string;
+  /** [at most 20,000 items, each matches `^[0-9a-f]{32}$`] */
+  digests?: string[];
+}
+
+/** One author who writes more posts within a window than so many, by the records' timestamps. */
+export interface FloodRule {
+  type: "flood";
+  /** [matches `^[a-z0-9][a-z0-9_.-]{0,63}$`] */
+  id: string;
+  action: Action;
+  label?: string;
+  mode?: RuleMode;
+  /** [0 to 100] */
+  canary_percent?: number;
+  kinds?: Kind[];
+  /** [at most 100 items] */
+  matches?: string[];
+  /** [at most 100 items] */
+  passes?: string[];
+  /** [1 to 10,000] */
+  posts_over: number;
+  /** [1 to 86,400] */
+  window_s: number;
+}
+
+/** How long an answer may stand for copies of its text, by what it led to. */
+export interface ReuseTtl {
+  /** [0 to 2,592,000] */
+  allow_s?: number;
+  /** [0 to 2,592,000] */
+  label_s?: number;
+  /** [0 to 2,592,000] */
+  review_s?: number;
+  /** [0 to 2,592,000] */
+  block_s?: number;
 }
 
 /** Which document an id stands for now, and which it stood for before: `active/<id>` in `policy`. */

@@ -18,6 +18,7 @@ from infra.bench.report import Finding, summary
 BENCHES: dict[str, tuple[str, str]] = {
     "wire": ("infra.bench.wire", "Decoding and encoding, beside msgspec without limits."),
     "watermark": ("infra.bench.watermark", "Keeping account of offsets, beside the simplest account."),
+    "deciding": ("infra.bench.deciding", "A decision alone, by length of text and number of patterns."),
     "triage": ("infra.bench.triage", "The whole fast path, beside its bare work in a loop."),
     "engine": ("infra.bench.engine", "Records in and out of Kafka, beside a plain librdkafka loop."),
 }

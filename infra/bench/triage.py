@@ -18,6 +18,7 @@ from infra.bench.measuring import Timed, cpu_us_per_event
 from infra.bench.posts import TOPIC, demo_events, fetched, posts
 from infra.bench.report import Finding
 from infra.policies import default_policy_path, read
+from infra.samples import default_sample_path, read_sample, scored
 from schemas.policy import ActivePolicy
 from schemas.settings import LimitSettings
 from schemas.wire import encode, event_decoder
@@ -104,6 +105,26 @@ def run() -> Iterable[Finding]:
         unit="of 1",
         target=_DECIDED_SHARE_MIN,
         bound="at least",
+    )
+    score = scored(policy, read_sample(default_sample_path()))
+    yield Finding(
+        what="decided by rules, labelled sample",
+        ours=score.share,
+        unit="of 1",
+        target=_DECIDED_SHARE_MIN,
+        bound="at least",
+    )
+    yield Finding(
+        what="blocks that are right, sample",
+        ours=1 - len(score.wrong_blocks) / max(1, score.count("block")),
+        unit="of 1",
+        target=1.0,
+        bound="at least",
+    )
+    yield Finding(
+        what="allowances that are right, sample",
+        ours=1 - len(score.wrong_allows) / max(1, score.count("allow")),
+        unit="of 1",
     )
 
 

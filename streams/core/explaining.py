@@ -1,83 +1,71 @@
-"""Why triage decided as it did: which rules match a text, and on which span of the original.
+"""Why triage decided as it did: which rules match a post, in which form, and on which span of the original.
 
-For people who write rules. It looks for each rule by itself, in a form that remembers where each character
-came from, and so takes many times as long as triage, whose findings it repeats with their places.
+For people who write rules. It looks for each rule by itself, and leads every place back to the original, and
+so takes many times as long as triage, whose findings it repeats with their places.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from typing import assert_never
+from typing import NamedTuple
 
-from schemas.event import Kind
-from schemas.policy import LengthRule, RegexRule, RepetitionRule, Rule, TermsRule
-from streams.core.matching import span_of, term_needle, words_with_spans
-from streams.core.normalise import fold_segments
+from schemas.policy import LinksRule, RegexRule, Rule, TermsRule
+from streams.core.families import needles_of
+from streams.core.forms import FormName, Forms
+from streams.core.links import domains_of, is_of, links_of
+from streams.core.matching import Terms, span_of
 from streams.core.rules import CompiledPolicy, Finding
+from streams.core.subjects import Subject
+from streams.core.traced import Span
 
-Span = tuple[int, int]
+
+class Explained(NamedTuple):
+    """One finding, and where it comes from."""
+
+    finding: Finding
+    form: FormName | None
+    """The form of the text in which the rule matched; None: not by a part of the text."""
+    span: Span
+    """Of the original; all of it, for rules about more than a part."""
 
 
-def explain(text: str, compiled: CompiledPolicy, kind: Kind) -> tuple[Finding, ...]:
-    """Triage's findings in a text, each with the span where its rule first matches."""
-    traced = TracedText(text)
+def explain(subject: Subject, compiled: CompiledPolicy) -> tuple[Explained, ...]:
+    """Triage's findings in a post, each with the place where its rule first matches."""
     rules = {rule.id: rule for rule in compiled.policy.rules}
-    return tuple(
-        finding._replace(span=traced.original(_place(rules[finding.rule_id], traced.folded)))
-        for finding in compiled.findings(traced.folded, kind)
+    forms = subject.forms
+    return tuple(_explained(finding, rules[finding.rule_id], forms) for finding in compiled.findings(subject))
+
+
+def _explained(finding: Finding, rule: Rule, forms: Forms) -> Explained:
+    form, span = min(
+        _places(rule, forms),
+        key=lambda place: place[1],
+        default=(None, (0, len(forms.text))),
     )
+    return Explained(finding, form, span)
 
 
-class TracedText:
-    """A text, its folded form, and the way back."""
-
-    def __init__(self, text: str) -> None:
-        self._segments = fold_segments(text)
-        self._starts: list[int] = []
-        at = 0
-        for piece, _, _ in self._segments:
-            self._starts.append(at)
-            at += len(piece)
-        self.folded = "".join(piece for piece, _, _ in self._segments)
-
-    def original(self, place: Span) -> Span:
-        """The smallest span of the original that folds to this part of the folded text, and maybe to more."""
-        start, end = place
-        if start >= end or not self._segments:
-            return (0, 0)
-        # Pieces that fold to nothing start where the next one does: of equal starts the last has the text.
-        first = bisect_right(self._starts, start) - 1
-        last = bisect_left(self._starts, end) - 1
-        return self._segments[first][1], self._segments[last][2]
-
-
-def _place(rule: Rule, folded: str) -> Span:
-    """Where in the folded text a rule first matches; all of it, for rules about the text's shape."""
+def _places(rule: Rule, forms: Forms) -> list[tuple[FormName | None, Span]]:
     match rule:
         case TermsRule():
-            places = [_place_of_term(term, folded) for term in rule.terms]
+            terms = Terms((needle, 0) for needle in needles_of(rule))
+            return [
+                (place.form, forms.span(place.form, place.start, place.end)) for place in terms.places(forms)
+            ]
         case RegexRule():
-            places = [span_of(pattern, folded) for pattern in rule.patterns]
-        case LengthRule() | RepetitionRule():
-            places = []
+            found = [span_of(pattern, forms.folded.text) for pattern in rule.patterns]
+            return [("folded", forms.span("folded", *place)) for place in found if place is not None]
+        case LinksRule():
+            return [("folded", forms.span("folded", *place)) for place in _places_of_links(rule, forms)]
         case _:
-            assert_never(rule)
-    return min((place for place in places if place is not None), default=(0, len(folded)))
+            return []
 
 
-def _place_of_term(term: str, folded: str) -> Span | None:
-    """Where a term stands, from the beginning of its first word to the end of its last.
-
-    Words are put back together as `words_form` does, with the place in the folded text of every character.
-    """
-    letters = [" "]
-    places = [(0, 0)]
-    for word, start, end in words_with_spans(folded):
-        letters += [*word, " "]
-        places += [*((at, at + 1) for at in range(start, end)), (end, end)]
-    needle = term_needle(term)
-    at = "".join(letters).find(needle)
-    if at < 0:
-        return None
-    inside = places[at : at + len(needle)]
-    return inside[1 if needle.startswith(" ") else 0][0], inside[-1][1]
+def _places_of_links(rule: LinksRule, forms: Forms) -> list[Span]:
+    """Where the hosts stand that count, as far as they are written as they are read."""
+    domains, folded = domains_of(rule.domains), forms.folded.text
+    counted = [
+        link.host
+        for link in links_of(folded)
+        if (is_of(link.host, domains, subdomains=rule.subdomains) if domains else link.is_plain)
+    ]
+    return [(at, at + len(host)) for host in counted if (at := folded.find(host)) >= 0]

@@ -1,31 +1,139 @@
-"""Many patterns over one text at once: an RE2 set, and the forms in which terms are compared.
+"""Many terms and patterns over one text at once: Aho-Corasick automata for terms, an RE2 set for patterns.
 
-RE2 takes time linear in the text whatever the pattern, and refuses what could not be so: references
-back, looking around. Nothing here knows of rules; `streams.core.rules` knows which pattern is whose.
+Both take time linear in the text whatever they look for. RE2 refuses what could not be so: references back,
+looking around. Nothing here knows of rules; `streams.core.rules` knows which term and pattern is whose.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from functools import cache
-from unicodedata import category
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import re2
+from ahocorasick_rs import AhoCorasick, Implementation
 
+from streams.core.evasion import base_of, squeeze, words_of
+from streams.core.forms import FORM_NAMES, FormName, Forms
+from streams.core.lookalikes import GONE, one_symbol
 from streams.core.normalise import fold
+from streams.core.words import as_whole_words, words_form
 
 AUTOMATON_BYTES_MAX = 64 << 20
-"""For the program of a set and the states it runs with. 20,000 terms take 10 MiB: this is for patterns."""
+"""For the program of a set of patterns and the states it runs with."""
 
-# Scripts that put no spaces between words: Thai to Tibetan, Myanmar, Khmer, kana, Han.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-_BEYOND = re.compile("[\U00010000-\U0010ffff]+")
-_ASCII_WORDS = bytes(
-    code if code >= 128 or (chr(code).isalnum() and chr(code).isascii()) else 32 for code in range(256)
-)
+
+APART_MIN = 4
+"""Letters of a term that is found anywhere in letters that were written apart: nobody knows where words end
+there, and three letters in a row are too often an abbreviation's."""
+
+
+class Needle(NamedTuple):
+    """What of a term is looked for in one form of a text, as a plain substring of it."""
+
+    form: FormName
+    text: str
+    spelled: str
+    """The same, before rows of equal letters were squeezed."""
+
+
+class Place(NamedTuple):
+    """Where in a form something was found."""
+
+    owner: int
+    form: FormName
+    start: int
+    end: int
+
+
+class Terms:
+    """All terms of a policy, as needles each with its owner's number: whose of them occur in a text."""
+
+    __slots__ = ("_automata",)
+
+    def __init__(self, owned: Iterable[tuple[Needle, int]]) -> None:
+        of_form: dict[FormName, dict[str, list[_Owner]]] = {}
+        for needle, owner in owned:
+            owners = of_form.setdefault(needle.form, {}).setdefault(needle.text, [])
+            owners.append(_Owner(owner, needle.spelled))
+        self._automata = [(form, _OfForm(form, of_form[form])) for form in FORM_NAMES if form in of_form]
+
+    def __bool__(self) -> bool:
+        return bool(self._automata)
+
+    def owners_in(self, forms: Forms) -> set[int]:
+        """The owners of all terms that occur."""
+        found: set[int] = set()
+        for form, automaton in self._automata:
+            if (text := forms.text_of(form)) is not None:
+                automaton.add_owners(text, forms, found)
+        return found
+
+    def places(self, forms: Forms) -> Iterator[Place]:
+        """Every occurrence of every term: for explanations. `forms.span` leads back to the original."""
+        for form, automaton in self._automata:
+            if (text := forms.text_of(form)) is not None:
+                yield from automaton.places(text, forms)
+
+
+class _Owner(NamedTuple):
+    number: int
+    spelled: str
+
+
+class _OfForm:
+    """The needles of one form."""
+
+    __slots__ = ("_automaton", "_form", "_owners")
+
+    def __init__(self, form: FormName, needles: dict[str, list[_Owner]]) -> None:
+        self._form = form
+        self._owners = [tuple(dict.fromkeys(owners)) for owners in needles.values()]
+        self._automaton = AhoCorasick(list(needles), implementation=Implementation.DFA)
+
+    def add_owners(self, text: str, forms: Forms, found: set[int]) -> None:
+        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            for owner, spelled in self._owners[hit]:
+                # Whose term was found already need not be looked at: texts may repeat a word for ever.
+                if owner not in found and forms.admits(self._form, start, end, spelled):
+                    found.add(owner)
+
+    def places(self, text: str, forms: Forms) -> Iterator[Place]:
+        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            for owner, spelled in self._owners[hit]:
+                if forms.admits(self._form, start, end, spelled):
+                    yield Place(owner, self._form, start, end)
+
+
+def needles(term: str, *, whole_words: bool = True, evasion: bool = False) -> tuple[Needle, ...]:
+    """What a term is in each form where it is looked for; none if nothing of it could be found.
+
+    With `evasion` it is looked for, besides, where it was written so as not to be found.
+    """
+    folded = fold(term).text
+    if whole_words:
+        form: FormName = "words"
+        plain = as_whole_words(words_form(folded).strip())
+    else:
+        form, plain = "folded", folded.strip()
+    if not plain:
+        return ()
+    return (Needle(form, plain, plain), *(_evasion_needles(term, whole_words=whole_words) if evasion else ()))
+
+
+def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
+    """A term as its words are, and as they are seen: of several words each may be in disguise or not."""
+    words = words_of(base_of(term))
+    seen = [word.replace(GONE, "") for word in words.seen]
+    for read in dict.fromkeys(" ".join(one) for one in (words.plain, seen) if one):
+        spelled = as_whole_words(read) if whole_words else read
+        text = one_symbol(spelled)
+        yield Needle("evaded", text, spelled)
+        yield Needle("squeezed", squeeze(text), spelled)
+    if len(letters := "".join(seen)) >= APART_MIN:
+        yield Needle("apart", one_symbol(letters), letters)
+    elif letters:
+        # `I b u y`: a word of one letter before those that stand apart.
+        yield from (Needle("apart", one_symbol(f" {word}{letters} "), letters) for word in "ai")
 
 
 class BadPattern(Exception):
@@ -37,7 +145,7 @@ class Automaton:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         # Made here, where nobody waits, and not at the first text that needs it.
-        _words()
+        words_form("\u00e9")
         self._count = len(patterns)
         self._set = re2.Set.SearchSet(_options())
         try:
@@ -72,43 +180,6 @@ def span_of(pattern: str, text: str) -> tuple[int, int] | None:
     return None if match is None else match.span()
 
 
-def words_form(folded: str) -> str:
-    """A folded text as its words, a space before and behind each: `buy-now!` is ` buy now `.
-
-    So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
-    """
-    if folded.isascii():
-        words = folded.encode().translate(_ASCII_WORDS).decode().split()
-    else:
-        words = _words().findall(_without_symbols(folded))
-    return f" {' '.join(words)} "
-
-
-def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
-    """The words of the words form, with their places in the folded text."""
-    for word in _words().finditer(_without_symbols(folded)):
-        yield word[0], word.start(), word.end()
-
-
-def term_needle(term: str) -> str:
-    """What of the words form a term is; empty if nothing of it is a word.
-
-    Scripts without spaces have no whole words to insist on: there a term is found anywhere.
-    """
-    words = words_form(fold(term).text).strip()
-    if not words:
-        return ""
-    before = "" if _UNSPACED.match(words[0]) else " "
-    behind = "" if _UNSPACED.match(words[-1]) else " "
-    return f"{before}{words}{behind}"
-
-
-def needle_pattern(needle: str) -> str:
-    """A needle as a pattern of an automaton."""
-    escaped: str = re2.escape(needle)
-    return escaped
-
-
 def _options() -> re2.Options:
     options = re2.Options()
     # It would write to stderr, and quote the pattern there.
@@ -119,45 +190,6 @@ def _options() -> re2.Options:
     return options
 
 
-def _too_large() -> BadPattern:
-    return BadPattern(f"all together they take more than {AUTOMATON_BYTES_MAX >> 20} MiB")
-
-
 def _reason(problem: Exception) -> str:
     said = problem.args[0] if problem.args else ""
     return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    """Words: letters, digits, and the marks upon them. Beyond the basic plane `_without_symbols` has looked.
-
-    `re` has a name for letters with digits, but none for marks, so all are listed: asking Unicode takes
-    10 ms, once. A class within the basic plane is a bitmap; one beyond it would be searched range by range.
-    """
-    basic = "".join(f"{chr(start)}-{chr(end)}" for start, end in _ranges(range(0x10000)))
-    return re.compile(f"[{basic}\U00010000-\U0010ffff]+")
-
-
-def _ranges(codes: range) -> Iterator[tuple[int, int]]:
-    """The first and last of each unbroken row of characters that words consist of."""
-    is_word = [_is_of_words(chr(code)) for code in codes]
-    edges = [
-        at
-        for at in range(len(is_word) + 1)
-        if (at < len(is_word) and is_word[at]) != (at > 0 and is_word[at - 1])
-    ]
-    yield from ((start, end - 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
-
-
-def _is_of_words(char: str) -> bool:
-    return category(char)[0] in "LMN"
-
-
-def _without_symbols(folded: str) -> str:
-    """A blank for each character beyond the basic plane, emoji above all, that words do not consist of."""
-    return _BEYOND.sub(_blanked, folded)
-
-
-def _blanked(run: re.Match[str]) -> str:
-    return "".join(char if _is_of_words(char) else " " for char in run[0])

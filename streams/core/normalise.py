@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import category, normalize
@@ -77,6 +78,9 @@ class Folded(NamedTuple):
     """Ways in which the text hides what it says, as far as it does."""
     obfuscation: float = 0.0
     """The share of its characters that hide something, 0 to 1: invisible, styled, or marks of a flood."""
+    cased: str = ""
+    """The same before its case was folded, unless the text is ASCII: a capital may look like another
+    letter."""
 
 
 def digest_form(text: str) -> DigestForm:
@@ -101,7 +105,8 @@ def fold(text: str) -> Folded:
             Folded(visible.decode(), (INVISIBLE,), hidden / len(raw)) if hidden else Folded(visible.decode())
         )
     if _is_simple(text):
-        return Folded(normalize("NFKC", text).casefold())
+        simple = normalize("NFKC", text)
+        return Folded(simple.casefold(), cased=simple)
     visible_text = _INVISIBLE.sub("", text)
     kept = _without_floods(visible_text)
     hidden = len(text) - len(visible_text)
@@ -110,17 +115,18 @@ def fold(text: str) -> Folded:
     flooding = len(visible_text) - len(kept)
     styled = len(_STYLED.findall(kept))
     flags = tuple(flag for flag, count in ((INVISIBLE, hidden), (FLOOD, flooding), (STYLED, styled)) if count)
-    return Folded(_folded(kept), flags, (hidden + flooding + styled) / len(text))
+    cased = _compatible(kept)
+    return Folded(cased.casefold(), flags, (hidden + flooding + styled) / len(text), cased)
 
 
-def fold_segments(text: str) -> list[tuple[str, int, int]]:
-    """The folded form in pieces, each with the span of the original that it comes from.
+def segments(text: str, form: Callable[[str], str]) -> list[tuple[str, int, int]]:
+    """A form in pieces, each with the span of the original that it comes from; joined they are the form.
 
-    Joined they are the folded form. A piece begins at each character that cannot melt into those before it.
-    This is for explanations; it takes many times as long as `fold`.
+    A piece begins at each character that cannot melt into those before it. This is for explanations; it takes
+    many times as long as the form itself.
     """
     edges = [*(at for at, char in enumerate(text) if at == 0 or not _melts(char)), len(text)]
-    return [(fold(text[start:end]).text, start, end) for start, end in pairwise(edges)]
+    return [(form(text[start:end]), start, end) for start, end in pairwise(edges)]
 
 
 def utf8(text: str) -> bytes:
@@ -129,10 +135,14 @@ def utf8(text: str) -> bytes:
 
 
 def _folded(visible: str) -> str:
+    return _compatible(visible).casefold()
+
+
+def _compatible(visible: str) -> str:
     if _GROWING.search(visible) is None:
-        return normalize("NFKC", visible).casefold()
+        return normalize("NFKC", visible)
     parts = _GROWING.split(visible)
-    return "".join(part if at % 2 else normalize("NFKC", part).casefold() for at, part in enumerate(parts))
+    return "".join(part if at % 2 else normalize("NFKC", part) for at, part in enumerate(parts))
 
 
 def _is_simple(text: str) -> bool:

@@ -7,6 +7,8 @@ two steps, because compiling can take long: `to_compile()` may be compiled elsew
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from schemas.errors import MalformedPayload
 from schemas.policy import ActivePolicy
 from schemas.verdict import PolicyRef
@@ -38,7 +40,8 @@ class PolicyBook:
         self._documents_max = documents_max
         self._documents: dict[str, Document] = {}
         self._pointers: dict[str, ActivePolicy] = {}
-        self._active: dict[str, CompiledPolicy] = {}
+        # Never changed in place: who took it keeps what it was.
+        self._active: Mapping[str, CompiledPolicy] = {}
         self._refused: set[str] = set()
 
     def __repr__(self) -> str:
@@ -60,6 +63,10 @@ class PolicyBook:
     def active(self, policy_id: str) -> CompiledPolicy | None:
         """What judges under this id now."""
         return self._active.get(policy_id)
+
+    def judging(self) -> Mapping[str, CompiledPolicy]:
+        """What judges now, by id: a picture that no later change touches."""
+        return self._active
 
     def document(self, digest: str) -> Document | None:
         """A document that was published and not taken back."""
@@ -91,7 +98,7 @@ class PolicyBook:
         """Let a compiled document judge, where it still should."""
         for policy_id, pointer in self._pointers.items():
             if pointer.digest == compiled.ref.digest and pointer.digest in self._documents:
-                self._active[policy_id] = compiled
+                self._active = {**self._active, policy_id: compiled}
 
     def refuse(self, digest: str) -> None:
         """Remember that a document cannot be compiled; what was active goes on."""
@@ -127,7 +134,7 @@ class PolicyBook:
     def _apply_pointer(self, policy_id: str, value: bytes | None) -> None:
         if value is None:
             self._pointers.pop(policy_id, None)
-            self._active.pop(policy_id, None)
+            self._active = {name: active for name, active in self._active.items() if name != policy_id}
             return
         pointer = decode_active_policy(value)
         if pointer.id != policy_id:

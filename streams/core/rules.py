@@ -1,22 +1,27 @@
-"""A policy's rules, made ready once per document: `compile_policy(policy)`, then `.findings(folded, kind)`.
+"""A policy's rules, made ready once per document: `compile_policy(policy)`, then `.findings(subject)`.
 
-All terms together are one automaton and all patterns another, so a text is read twice however many there are.
-Rules only find; what a finding means is decided in `streams.core.triage`. Compiling thousands of patterns
-takes a second: the caller does it off the event loop.
+Rules only find; what a finding means is decided in `streams.core.triage`. How each type looks at a post is
+in `streams.core.families`. Compiling thousands of patterns takes a second: the caller does it off the event
+loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+from zlib import crc32
 
-from schemas.event import Kind
-from schemas.policy import LengthRule, Policy, RegexRule, RepetitionRule, RuleMode, TermsRule
+from schemas.event import PRIORITIES, Kind, Priority
+from schemas.policy import AllowRule, Policy, RuleMode
 from schemas.verdict import Action, PolicyRef
 from streams.core.digest import policy_digest
-from streams.core.matching import Automaton, BadPattern, needle_pattern, term_needle, words_form
-from streams.core.shapes import is_harmless, is_repetitive
+from streams.core.families import Allows, Family, families_of
+from streams.core.matching import BadPattern
+from streams.core.subjects import Subject
 from streams.core.vetting import DECIDED_KINDS, PolicyProblem, problems_of
+
+Ground = Literal["text", "author", "digest"]
+"""What a rule went by: what the text says, who wrote it, or that it is this very content."""
 
 
 class Finding(NamedTuple):
@@ -26,8 +31,8 @@ class Finding(NamedTuple):
     label: str
     action: Action
     mode: RuleMode
-    span: tuple[int, int] | None = None
-    """Where in the original text; only explanations look for it."""
+    """As it counts for this post: outside of its share a rule on canary is in shadow."""
+    ground: Ground = "text"
 
 
 class BadPolicy(Exception):
@@ -56,62 +61,79 @@ class Document:
 class CompiledPolicy(Document):
     """A document with its rules ready to run."""
 
-    __slots__ = ("_findings", "_lengths", "_patterns", "_repetitions", "_terms")
+    __slots__ = ("_allows", "_canaries", "_findings", "_priorities", "families", "text_bytes_max")
 
     def __init__(self, policy: Policy, ref: PolicyRef) -> None:
         super().__init__(policy, ref)
         active = [(at, rule) for at, rule in enumerate(policy.rules) if rule.mode != "off"]
+        self.families: tuple[Family, ...] = families_of(active)
+        """How the rules look at a post, in their order."""
+        self.text_bytes_max: dict[Kind, int] = {
+            prompt.kind: prompt.text_bytes_max
+            for prompt in policy.prompts
+            if prompt.text_bytes_max is not None
+        }
+        """Of the kinds for which the policy has a limit of its own."""
         self._findings = {kind: _findings_for(policy, kind) for kind in DECIDED_KINDS}
-        self._lengths = [(at, rule) for at, rule in active if isinstance(rule, LengthRule)]
-        self._repetitions = [(at, rule) for at, rule in active if isinstance(rule, RepetitionRule)]
-        self._terms = _Owned(_needles(active))
-        self._patterns = _Owned(
-            (pattern, at) for at, rule in active if isinstance(rule, RegexRule) for pattern in rule.patterns
-        )
+        self._canaries = {
+            at: _Canary(rule.id, rule.canary_percent)
+            for at, rule in active
+            if rule.mode == "live" and rule.canary_percent < _WHOLE
+        }
+        self._allows = next((family for family in self.families if isinstance(family, Allows)), None)
+        self._priorities = {
+            prompt.kind: PRIORITIES.index(prompt.priority)
+            for prompt in policy.prompts
+            if prompt.priority is not None
+        }
 
     def __repr__(self) -> str:
         return f"<CompiledPolicy {self.ref.id} version {self.ref.version} | {len(self.policy.rules)} rules>"
 
-    def findings(self, folded: str, kind: Kind) -> list[Finding]:
-        """What the rules for this kind find in a folded text, in the order of the policy."""
-        applying = self._findings.get(kind)
+    def findings(self, subject: Subject) -> list[Finding]:
+        """What the rules for this kind find, in the order of the policy."""
+        applying = self._findings.get(subject.kind)
         if applying is None:
             return []
-        matching = self._matching(folded)
-        return [applying[at] for at in sorted(matching) if at in applying] if matching else []
+        matching: set[int] = set()
+        for family in self.families:
+            family.look(subject, matching)
+        if not matching:
+            return []
+        return [self._finding(applying[at], at, subject) for at in sorted(matching) if at in applying]
 
-    def _matching(self, folded: str) -> set[int]:
-        """The numbers of the rules that match. Terms of a length rule are its `unless`: they rule it out."""
-        matching = self._terms.owners_in(words_form(folded)) if self._terms else set()
-        for at, length in self._lengths:
-            if at in matching:
-                matching.remove(at)
-            elif is_harmless(folded, length):
-                matching.add(at)
-        if self._patterns:
-            matching |= self._patterns.owners_in(folded)
-        for at, repetition in self._repetitions:
-            if is_repetitive(folded, repetition):
-                matching.add(at)
-        return matching
+    def priority(self, of_topic: Priority, kind: Kind) -> Priority:
+        """The priority of an event: the topic's, or the policy's for this kind where that is lower."""
+        return PRIORITIES[max(PRIORITIES.index(of_topic), self._priorities.get(kind, 0))]
+
+    def _finding(self, finding: Finding, at: int, subject: Subject) -> Finding:
+        if (canary := self._canaries.get(at)) is not None and not canary.holds(subject.digest):
+            finding = finding._replace(mode="shadow")
+        if finding.ground == "author" and self._allows and at in self._allows.knowing(subject.digest):
+            finding = finding._replace(ground="digest")
+        return finding
 
 
-class _Owned:
-    """An automaton that knows to which rule each of its patterns belongs."""
+_WHOLE = 100.0
+_DIGEST_STEPS = 1 << 32
 
-    __slots__ = ("_automaton", "_owners")
 
-    def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
-        owned = tuple(patterns)
-        self._owners = [owner for _, owner in owned]
-        self._automaton = Automaton([pattern for pattern, _ in owned])
+class _Canary:
+    """The share of contents on which a rule is live: by their digests, so a copy meets the same rules.
 
-    def __bool__(self) -> bool:
-        return bool(self._owners)
+    Where a share begins depends on the rule, so that not one and the same posts meet all rules on canary; a
+    share that grows keeps the contents that it had.
+    """
 
-    def owners_in(self, text: str) -> set[int]:
-        owners = self._owners
-        return {owners[hit] for hit in self._automaton.hits(text)}
+    __slots__ = ("_begin", "_size")
+
+    def __init__(self, rule_id: str, percent: float) -> None:
+        self._begin = crc32(rule_id.encode())
+        self._size = percent / _WHOLE * _DIGEST_STEPS
+
+    def holds(self, digest: str) -> bool:
+        """Whether a content is in the share; one without a digest never is."""
+        return bool(digest) and (int(digest[:8], 16) - self._begin) % _DIGEST_STEPS < self._size
 
 
 def compile_policy(policy: Policy) -> CompiledPolicy:
@@ -132,16 +154,13 @@ def compile_document(document: Document) -> CompiledPolicy:
 
 def _findings_for(policy: Policy, kind: Kind) -> dict[int, Finding]:
     return {
-        at: Finding(rule.id, rule.label, rule.action, rule.mode)
+        at: Finding(
+            rule.id,
+            rule.label,
+            rule.action,
+            rule.mode,
+            ground="author" if isinstance(rule, AllowRule) else "text",
+        )
         for at, rule in enumerate(policy.rules)
         if kind in rule.kinds
     }
-
-
-def _needles(active: Iterable[tuple[int, object]]) -> Iterator[tuple[str, int]]:
-    for at, rule in active:
-        terms = (
-            rule.terms if isinstance(rule, TermsRule) else rule.unless if isinstance(rule, LengthRule) else ()
-        )
-        for term in terms:
-            yield needle_pattern(term_needle(term)), at

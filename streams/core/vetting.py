@@ -9,11 +9,29 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, assert_never
 
 from schemas.event import Kind
-from schemas.policy import Label, LengthRule, Policy, RegexRule, RepetitionRule, Rule, TermsRule
-from streams.core.matching import BadPattern, check_pattern, term_needle
+from schemas.policy import (
+    AllowRule,
+    FloodRule,
+    Label,
+    LengthRule,
+    LinksRule,
+    Policy,
+    RegexRule,
+    RepetitionRule,
+    Rule,
+    ShapeRule,
+    TermsRule,
+)
+from streams.core.links import domain_of
+from streams.core.matching import BadPattern, check_pattern, needles
 
 DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 """What triage may decide; the other kinds are for a model."""
+
+
+NO_SUCH_LABEL = "there is no label"
+FLOOD_RULES_MAX = 8
+"""Each keeps counts of thousands of authors, in every partition."""
 
 
 class PolicyProblem(NamedTuple):
@@ -23,6 +41,9 @@ class PolicyProblem(NamedTuple):
     """As in the document: `$.rules[3].patterns[0]`."""
     reason: str
     rule_id: str = ""
+    line: int = 0
+    column: int = 0
+    """Counted from 1; 0: not known."""
 
     def __str__(self) -> str:
         """The problem as a line."""
@@ -47,6 +68,7 @@ def problems_of(policy: Policy) -> tuple[PolicyProblem, ...]:
             for at, rule in enumerate(policy.rules)
             for problem in _of_rule(f"$.rules[{at}]", rule, labels)
         ),
+        *_of_floods(policy),
     )
 
 
@@ -70,7 +92,7 @@ def _of_rule(path: str, rule: Rule, labels: set[str]) -> Iterator[PolicyProblem]
 
 def _of_its_place(rule: Rule, labels: set[str]) -> Iterator[tuple[str, str]]:
     if rule.label and rule.label not in labels:
-        yield ".label", f"there is no label `{rule.label}`"
+        yield ".label", f"{NO_SUCH_LABEL} `{rule.label}`"
     if not rule.label and rule.action != "allow":
         yield ".label", f"a rule with the action `{rule.action}` needs a label"
     if not rule.kinds:
@@ -80,10 +102,17 @@ def _of_its_place(rule: Rule, labels: set[str]) -> Iterator[tuple[str, str]]:
             yield f".kinds[{at}]", f"`{kind}` is for a model; rules decide {' and '.join(DECIDED_KINDS)} only"
 
 
+def _of_floods(policy: Policy) -> Iterator[PolicyProblem]:
+    floods = [at for at, rule in enumerate(policy.rules) if isinstance(rule, FloodRule)]
+    for at in floods[FLOOD_RULES_MAX:]:
+        reason = f"there are {len(floods)} rules of this type, {FLOOD_RULES_MAX} are allowed"
+        yield PolicyProblem(f"$.rules[{at}].type", reason, policy.rules[at].id)
+
+
 def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:
     match rule:
         case TermsRule():
-            yield from _of_terms("terms", rule.terms)
+            yield from _of_terms("terms", rule.terms, anywhere=rule.anywhere)
         case RegexRule():
             yield from _of_patterns(rule.patterns)
         case LengthRule():
@@ -91,16 +120,51 @@ def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:
                 yield ".action", "that a text is short can only be a reason to allow it"
             yield from _of_terms("unless", rule.unless)
         case RepetitionRule():
-            if rule.action == "allow":
-                yield ".action", "that a text is repetitive is no reason to allow it"
+            yield from _is_no_reason_to_allow(rule, "that a text is repetitive")
+        case LinksRule():
+            yield from _is_no_reason_to_allow(rule, "that a text has links")
+            yield from _of_domains("domains", rule.domains)
+            yield from _of_domains("except_domains", rule.except_domains)
+        case ShapeRule():
+            yield from _is_no_reason_to_allow(rule, "what a text looks like")
+            yield from _of_limits(rule)
+        case AllowRule() | FloodRule():
+            yield from _of_origin(rule)
         case _:
             assert_never(rule)
 
 
-def _of_terms(field: str, terms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _of_limits(rule: ShapeRule) -> Iterator[tuple[str, str]]:
+    if rule.capitals_share is None and rule.emoji_share is None and rule.mentions_over is None:
+        yield "", "needs `capitals_share`, `emoji_share` or `mentions_over`"
+
+
+def _of_origin(rule: AllowRule | FloodRule) -> Iterator[tuple[str, str]]:
+    if isinstance(rule, FloodRule):
+        if rule.action not in {"label", "review"}:
+            yield ".action", "that an author writes much is a reason to `label` or `review`, no more"
+        return
+    if rule.action != "allow":
+        yield ".action", "the type `allow` is for the action `allow`"
+    if not rule.authors and not rule.digests:
+        yield "", "needs `authors` or `digests`"
+
+
+def _is_no_reason_to_allow(rule: Rule, what: str) -> Iterator[tuple[str, str]]:
+    if rule.action == "allow":
+        yield ".action", f"{what} is no reason to allow it"
+
+
+def _of_terms(field: str, terms: tuple[str, ...], *, anywhere: bool = False) -> Iterator[tuple[str, str]]:
     for at, term in enumerate(terms):
-        if not term_needle(term):
-            yield f".{field}[{at}]", "nothing of it is a word"
+        if not needles(term, whole_words=not anywhere):
+            yield f".{field}[{at}]", "nothing of it is seen" if anywhere else "nothing of it is a word"
+
+
+def _of_domains(field: str, domains: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for at, domain in enumerate(domains):
+        if not domain_of(domain):
+            yield f".{field}[{at}]", "not a domain; as in `example.com`, without a scheme and a path"
 
 
 def _of_patterns(patterns: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -113,7 +113,7 @@ def test_an_older_policy_is_shown_and_comes_back_under_a_new_number(
         text = DEFAULT_POLICY.replace('id = "default"', 'id = "mine"')
         file = tmp_path / f"{version}.toml"
         text = text.replace("reuse_confidence = 0.6", f"reuse_confidence = 0.{version}")
-        file.write_text(text.replace("version = 1", f"version = {version}"))
+        file.write_text(text.replace("\nversion = 2\n", f"\nversion = {version}\n"))
         assert penstock("policy", "push", str(file)).code == ExitCode.OK
         versions.append(json.loads(penstock("policy", "show", "mine", "--json").out))
     old = json.loads(penstock("policy", "show", "mine", "--version", "1", "--json").out)
@@ -121,7 +121,7 @@ def test_an_older_policy_is_shown_and_comes_back_under_a_new_number(
     back = tmp_path / "back.json"
     back.write_text(json.dumps(old))
     refused = penstock("policy", "push", str(back))
-    assert "--version N --json" in refused.err
+    assert "policy rollback mine" in refused.err
     back.write_text(json.dumps(old | {"version": 3}))
     assert penstock("policy", "push", str(back)).code == ExitCode.OK
     missing = penstock("policy", "show", "mine", "--version", "9")

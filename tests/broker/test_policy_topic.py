@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from infra.cli import main
 from infra.clients import Writer, reach
 from infra.errors import ExitCode, Failure
 from infra.policies import default_policy_path, read
-from infra.policy_topic import push, push_if_none, read_book
+from infra.policy_topic import push, push_if_none, read_book, roll_back
 from infra.topics import ensure
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from streams.core.policies import document_key
+from streams.core.rules import compile_policy
 from streams.topics import Topics
 
 
@@ -35,7 +37,7 @@ def version(tmp_path):
     def of(number: int):
         file = Path(tmp_path / f"{number}.toml")
         text = default_policy_path().read_text(encoding="utf-8")
-        file.write_text(text.replace("\nversion = 1\n", f"\nversion = {number}\n"), encoding="utf-8")
+        file.write_text(text.replace("\nversion = 2\n", f"\nversion = {number}\n"), encoding="utf-8")
         return read(file)
 
     return of
@@ -65,6 +67,56 @@ def test_a_higher_version_replaces_and_the_history_remembers(settings, version):
     assert refused.value.exit_code is ExitCode.POLICY
     pointer = read_book(settings).pointer("default")
     assert (pointer.version, pointer.history) == (3, (version(1).ref.digest,))
+
+
+def test_a_former_document_comes_back_and_the_history_tells_it(settings, version, capsys):
+    flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
+    for number in (1, 2, 3):
+        push(version(number), settings)
+    assert main([*flags, "policy", "rollback", "default"]) == ExitCode.OK
+    assert read_book(settings).pointer("default").version == 2
+    assert main([*flags, "policy", "rollback", "default", "--to", "1"]) == ExitCode.OK
+    pointer = read_book(settings).pointer("default")
+    assert (pointer.version, pointer.digest) == (1, version(1).ref.digest)
+    assert pointer.history == tuple(version(number).ref.digest for number in (1, 2, 3, 2))
+    assert main([*flags, "policy", "rollback", "default", "--to", version(3).ref.digest]) == ExitCode.OK
+    assert read_book(settings).pointer("default").version == 3
+    assert main([*flags, "policy", "rollback", "default", "--to", "3"]) == ExitCode.OK
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("default version 2 (")
+    assert told[-1].endswith("is active already")
+
+
+def test_after_going_back_a_number_that_was_used_names_no_other_document(settings, version):
+    push(version(1), settings)
+    push(version(3), settings)
+    book = read_book(settings)
+    roll_back(book.pointer("default"), book.document(version(1).ref.digest), settings)
+    other = replace(version(3).policy, reuse_confidence=0.9)
+    with pytest.raises(Failure, match="give it version 4 or more"):
+        push(compile_policy(other), settings)
+    assert push(compile_policy(replace(other, version=4)), settings) == "active"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"), [("9", "no version 9"), ("x" * 32, "was ever active"), ("", "before")]
+)
+def test_what_was_never_active_cannot_come_back(settings, version, capsys, wanted, told):
+    flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
+    push(version(1), settings)
+    assert main([*flags, "policy", "rollback", "default", "--to", wanted]) == ExitCode.POLICY
+    assert told in capsys.readouterr().err
+
+
+def test_a_text_is_explained_by_the_active_policy(settings, version, capsys):
+    flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
+    assert main([*flags, "policy", "explain", "--text", "Thanks!"]) == ExitCode.POLICY
+    push(version(5), settings)
+    assert main([*flags, "policy", "explain", "--text", "Thanks!"]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert "is active: name a FILE" in said.err
+    assert said.out.startswith("policy default version 5 (")
+    assert "decided: allow" in said.out
 
 
 def test_the_policy_of_the_house_never_replaces_a_chosen_one(settings, version):
@@ -115,10 +167,10 @@ def test_the_command_publishes_shows_and_tells_the_history(settings, capsys):
 
     assert main([*flags, "policy", "show", "--json"]) == ExitCode.OK
     (row,) = json.loads(capsys.readouterr().out)
-    assert (row["id"], row["version"]) == ("default", 1)
+    assert (row["id"], row["version"]) == ("default", 2)
     assert main([*flags, "policy", "show", "default"]) == ExitCode.OK
     assert "rule short-and-plain: allow" in capsys.readouterr().out
     assert main([*flags, "policy", "show", "default", "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["labels"][0]["name"] == "spam"
     assert main([*flags, "policy", "history"]) == ExitCode.OK
-    assert capsys.readouterr().out == f"{row['digest']}  version 1  active\n"
+    assert capsys.readouterr().out == f"{row['digest']}  version 2  active\n"

@@ -83,3 +83,14 @@ def test_a_dead_letter_gives_back_the_very_bytes_that_could_not_be_read():
     assert letter.payload == b'{"v":1,"kind":"moderate","id":"post-2","text":"\xff"}'
     assert letter.headers[0].value == b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     assert letter.key == b"author-9"
+
+
+def test_a_policy_of_an_older_release_means_what_it_meant():
+    policy = wire.decode_policy((HERE / "policy" / "v1-full.json").read_bytes())
+    assert {rule.canary_percent for rule in policy.rules} == {100.0}
+    assert {label.late for label in policy.labels} == {label.reuse_ttl_s for label in policy.labels} == {None}
+    assert {prompt.priority for prompt in policy.prompts} == {None}
+    assert not any(
+        getattr(rule, "evasion", False) or getattr(rule, "anywhere", False) for rule in policy.rules
+    )
+    assert not any(getattr(rule, "lines_min", 0) for rule in policy.rules)

@@ -85,7 +85,7 @@ def test_the_posts_are_events_of_some_250_bytes_and_the_same_each_time():
     assert {event.kind for event in demo_events(400)} > {"moderate", "scan", "review_ban"}
 
 
-@pytest.mark.parametrize("name", ["wire", "watermark", "triage"])
+@pytest.mark.parametrize("name", ["wire", "watermark", "deciding", "triage"])
 def test_a_bench_without_a_broker_measures_something(name, monkeypatch):
     bench = importlib.import_module(BENCHES[name][0])
     # One round says little of the cost; here it is to be seen that the bench runs and checks its own work.
@@ -117,4 +117,4 @@ def test_an_unknown_bench_is_told_with_those_that_there_are():
         check=False,
     )
     assert done.returncode == 2
-    assert "there is no bench `nothing`; there are wire, watermark, triage, engine" in done.stderr
+    assert "there is no bench `nothing`; there are wire, watermark, deciding, triage, engine" in done.stderr

@@ -114,8 +114,8 @@ def test_whatever_a_file_holds_is_told_and_raises_nothing_else(told, text):
 def test_all_mistakes_of_one_rule_are_told(told):
     text = GOOD.replace('"block"', '"blocked"').replace('"terms"', '"terms"\nmode = "on"\nmatch = []')
     assert [line.partition(": ")[2].partition("`")[0] for line in told(text)] == [
-        "there is no field ",
         "must be one of ",
+        "there is no field ",
         "must be one of ",
     ]
 
@@ -158,7 +158,8 @@ def test_all_problems_stand_in_the_failure_that_a_command_shows(tmp_path):
     failure = bad_policy("policy.toml", bad.value.problems)
     assert failure.exit_code is ExitCode.POLICY
     assert failure.sentence == (
-        "policy.toml cannot be used, it has 1 mistake:\n  $.version: must be a whole number, at least 1"
+        "policy.toml cannot be used, it has 1 mistake:\n  line 3, column 11: "
+        "$.version: must be a whole number, at least 1"
     )
 
 
@@ -252,7 +253,7 @@ def _compiled(default, **fields):
 
 
 def test_the_first_policy_of_an_id_becomes_active(default):
-    assert succession(None, default) == ActivePolicy(id="default", version=1, digest=default.ref.digest)
+    assert succession(None, default) == ActivePolicy(id="default", version=2, digest=default.ref.digest)
 
 
 def test_what_is_active_is_not_published_again(default):

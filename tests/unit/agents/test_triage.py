@@ -26,15 +26,20 @@ from stages import (
 from strategies import events
 from virtual_time import reaches, virtual
 
-from agents.triage import Triage
+from agents.triage import COST_SAMPLE, Triage
 from schemas.dead_letter import DeadLetter
 from schemas.errors import WireError
+from schemas.event import KINDS, PRIORITIES
 from schemas.pending import Pending
+from schemas.policy import ActivePolicy, FloodRule, Label, Policy, Prompt, RegexRule
 from schemas.settings import LimitSettings
 from schemas.verdict import Verdict
 from schemas.wire import decode_dead_letter, decode_pending, decode_verdict, encode, verdict_key
 from streams.clock import ManualClock
+from streams.core.digest import document_digest
 from streams.core.orders import Orders
+from streams.core.policies import PolicyBook, active_key, document_key
+from streams.core.rules import compile_policy
 from streams.dead_lettering import DeadLetters
 from streams.failing import CrashLoop, Failing
 from streams.observing import Tally
@@ -258,7 +263,10 @@ class Broken:
         self._policy_ids = policy_ids
         self._policies = policy_book()
 
-    def active(self, policy_id: str) -> Any:
+    def judging(self) -> Broken:
+        return self
+
+    def get(self, policy_id: str) -> Any:
         if policy_id in self._policy_ids:
             raise ZeroDivisionError(policy_id)
         return self._policies.active("default")
@@ -469,3 +477,97 @@ def _a_blocked_text(stage: Stage) -> str:
         if rule.action == "block" and rule.mode == "live" and "moderate" in rule.kinds and rule.matches:
             return rule.matches[0]
     raise LookupError("the default policy blocks nothing")
+
+
+# -- policies ----------------------------------------------------------------------------------------------
+
+
+def policy_of(version: int, *rules, **fields) -> Policy:
+    made = {
+        "id": "default",
+        "version": version,
+        "labels": (Label(name="spam", description="Ads."),),
+        "prompts": (Prompt(kind="moderate", text="Judge."), Prompt(kind="scan", text="Judge.")),
+        "rules": rules,
+    }
+    return Policy(**made | fields)
+
+
+def activate(policies: PolicyBook, policy: Policy) -> None:
+    document = encode(policy)
+    digest = document_digest(document)
+    policies.apply(document_key(digest), document)
+    pointer = ActivePolicy(id=policy.id, version=policy.version, digest=digest)
+    policies.apply(active_key(policy.id), encode(pointer))
+    assert policies.compile_due() == ()
+
+
+async def test_a_policy_that_arrives_within_a_batch_judges_from_the_next_batch_on():
+    policies = policy_book(policy_of(1))
+    stage = Stage(policies=policies, clock=WorkingClock(ManualClock()))
+    values = [event(id=f"post-{number}") for number in range(100)]
+    handling = asyncio.ensure_future(stage.handle(*values))
+    # The batch hands the loop back several times; the new version is there from the first time on.
+    await asyncio.sleep(0)
+    assert not handling.done()
+    activate(policies, policy_of(2))
+    assert {of(one).policy.version for one in await handling} == {1}
+    assert {of(one).policy.version for one in await stage.handle(*values)} == {2}
+
+
+@pytest.mark.parametrize(("lowered_to", "priority"), [(None, "high"), ("critical", "high"), ("low", "low")])
+async def test_a_policy_may_lower_the_priority_of_a_kind_and_never_raises_it(lowered_to, priority):
+    prompt = Prompt(kind="moderate", text="Judge.", priority=lowered_to)
+    (outgoing,) = await Stage(policies=policy_book(policy_of(1, prompts=(prompt,)))).handle(event())
+    assert (outgoing.topic, of(outgoing).priority) == (TOPICS.pending(priority), priority)
+
+
+@given(st.sampled_from(PRIORITIES), st.none() | st.sampled_from(PRIORITIES), st.sampled_from(KINDS))
+def test_no_priority_is_ever_more_urgent_than_its_topics(of_topic, of_policy, kind):
+    prompts = (Prompt(kind="moderate", text="Judge.", priority=of_policy),)
+    priority = compile_policy(policy_of(1, prompts=prompts)).priority(of_topic, kind)
+    asked = of_policy if kind == "moderate" and of_policy else "critical"
+    assert PRIORITIES.index(priority) == max(PRIORITIES.index(of_topic), PRIORITIES.index(asked))
+
+
+async def test_a_kind_may_be_held_to_shorter_texts_than_the_settings_allow():
+    prompt = Prompt(kind="moderate", text="Judge.", text_bytes_max=10)
+    stage = Stage(policies=policy_book(policy_of(1, prompts=(prompt,))))
+    short, long, scan = await stage.handle(event("0123456789"), event("0123456789a"), event(kind="scan"))
+    assert isinstance(of(short), Pending)
+    assert of(long).code == "too_large"
+    assert isinstance(of(scan), Pending)
+
+
+async def test_what_rules_find_is_counted_by_rule_label_and_mode_and_some_posts_are_measured():
+    live = RegexRule(id="x", action="label", label="spam", patterns=("x",))
+    trial = RegexRule(id="all", action="block", label="spam", mode="shadow", patterns=(".",))
+    stage = Stage(policies=policy_book(policy_of(1, live, trial)))
+    ban = {"account": "a", "ground": "g", "kind": "review_ban"}
+    values = [event("x" if number % 4 == 0 else "o", id=str(number)) for number in range(COST_SAMPLE)]
+    await stage.handle(*values, event(**ban))
+    status = stage.tally.rules.status()
+    assert (status.posts, status.decided) == (COST_SAMPLE, COST_SAMPLE // 4)
+    assert [(hit.rule, hit.label, hit.mode, hit.hits) for hit in status.hits] == [
+        ("all", "spam", "shadow", COST_SAMPLE),
+        ("x", "spam", "live", COST_SAMPLE // 4),
+    ]
+    assert [(cost.family, cost.samples) for cost in status.costs] == [("folding", 1), ("regex", 1)]
+
+
+async def test_an_author_who_writes_too_much_is_counted_until_the_partition_is_given_away():
+    flood = FloodRule(id="flood", action="label", label="spam", posts_over=2, window_s=10)
+    stage = Stage(policies=policy_book(policy_of(1, flood)))
+    three = [event(id=str(number), author="a") for number in range(3)]
+    assert [one.topic for one in await stage.handle(*three)][2] == TOPICS.verdicts
+    assert [one.topic for one in await stage.handle(*three)] == [TOPICS.verdicts] * 3
+    stage.partitions.open([(TOPIC, 0)])
+    assert [one.topic for one in await stage.handle(*three)][:2] == [TOPICS.pending("high")] * 2
+
+
+async def test_a_backlog_of_old_posts_is_no_flood():
+    flood = FloodRule(id="flood", action="label", label="spam", posts_over=2, window_s=10)
+    stage = Stage(policies=policy_book(policy_of(1, flood)))
+    for minute in range(20):
+        (outgoing,) = await stage.handle(event(author="a"), timestamp=1_700_000_000_000 + minute * 60_000)
+        assert outgoing.topic == TOPICS.pending("high")

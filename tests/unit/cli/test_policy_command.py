@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from infra.cli import main
+from infra.cli.policy_stats import told
 from infra.errors import ExitCode
+from streams.core.rules import Finding
+from streams.observing import RulesStatus, RuleTally
 
 
 def test_the_policy_that_penstock_brings_along_has_no_mistakes(capsys):
@@ -16,8 +21,8 @@ def test_the_policy_that_penstock_brings_along_has_no_mistakes(capsys):
 def test_test_tells_of_every_rule(capsys):
     assert main(["policy", "test"]) == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
-    assert "repetition: matches 2, lets pass 3, as it should" in lines
-    assert len(lines) == 10
+    assert "repetition: matches 3, lets pass 3, as it should" in lines
+    assert len(lines) == 15
 
 
 @pytest.mark.parametrize("command", ["check", "test", "push"])
@@ -44,3 +49,142 @@ def test_without_a_kafka_a_good_policy_is_not_published(tmp_path, capsys):
 def test_the_name_of_a_file_cannot_steer_the_terminal(tmp_path, capsys):
     assert main(["policy", "check", str(tmp_path / "a\x1b[2J.toml")]) == ExitCode.POLICY
     assert "\x1b" not in capsys.readouterr().err
+
+
+FILE = """
+id = "mine"
+version = 1
+labels = [{ name = "spam", description = "Ads." }]
+prompts = [{ kind = "moderate", text = "Judge." }]
+
+[[rules]]
+id = "ads"
+type = "terms"
+label = "spam"
+action = "block"
+evasion = true
+terms = ["cheap likes"]
+matches = ["cheap likes"]
+passes = ["likes"]
+
+[[rules]]
+id = "trial"
+type = "shape"
+label = "spam"
+action = "label"
+mode = "shadow"
+capitals_share = 0.5
+matches = ["EVERYBODY LOOK AT THIS NOW"]
+passes = ["ok"]
+
+[[rules]]
+id = "friends"
+type = "allow"
+action = "allow"
+authors = ["alice"]
+matches = ["alice"]
+passes = ["bob"]
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def explained(capsys, file, *arguments):
+    assert main(["policy", "explain", file, *arguments]) == ExitCode.OK
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_text_is_explained_with_rule_form_span_and_decision(file, capsys):
+    lines = explained(capsys, file, "--text", "NOW: CH3AP L1KES, EVERYBODY LOOK \x1b[2J")
+    assert not any("\x1b" in line for line in lines)
+    (ads,) = [line for line in lines if " ads: " in line]
+    assert ads.split()[0] == "live"
+    assert 'block spam; evaded form, characters 5 to 16: "CH3AP L1KES"' in ads
+    (trial,) = [line for line in lines if " trial: " in line]
+    assert trial.split()[0] == "shadow"
+    assert trial.endswith("label spam; the whole text")
+    assert any(line.startswith("hides invisible, disguised") for line in lines)
+    assert lines[-1] == "decided: block (spam), by rule:ads"
+
+
+def test_an_author_is_explained_and_a_text_that_is_left_to_a_model(file, capsys):
+    lines = explained(capsys, file, "--text", "whatever", "--author", "alice")
+    assert any(line.endswith("friends: allow; by the author") for line in lines)
+    assert lines[-1] == "decided: allow, by rule:friends"
+    assert explained(capsys, file, "--text", "whatever")[-1] == "undecided: a model judges"
+
+
+def test_a_content_digest_that_is_told_is_the_one_that_an_allow_rule_knows(file, capsys, tmp_path):
+    arguments = ("--text", "cheap likes")
+    (line,) = [line for line in explained(capsys, file, *arguments) if line.startswith("content digest ")]
+    digest = line.removeprefix("content digest ")
+    knowing = tmp_path / "knowing.toml"
+    knowing.write_text(FILE.replace('authors = ["alice"]', f'authors = ["alice"]\ndigests = ["{digest}"]'))
+    assert explained(capsys, str(knowing), *arguments)[-1] == "decided: allow, by rule:friends"
+
+
+@pytest.mark.parametrize("arguments", [["--text", ""], ["--text", "x", "--kind", "review_ban"], []])
+def test_what_cannot_be_explained_is_a_mistake_of_usage(file, arguments):
+    with contextlib.suppress(SystemExit):
+        assert main(["policy", "explain", file, *arguments]) == ExitCode.USAGE
+
+
+def test_a_mistake_is_told_with_line_and_column(file, capsys, tmp_path):
+    bad = tmp_path / "bad.toml"
+    text = FILE.replace('mode = "shadow"', 'mode = "shadw"')
+    bad.write_text(text.replace('action = "block"', 'actoin = "block"'))
+    assert main(["policy", "check", str(bad)]) == ExitCode.POLICY
+    _, missing, action, mode = capsys.readouterr().err.splitlines()
+    assert missing == "  line 7, column 1: $.rules[0] (rule ads): the field `action` is missing"
+    assert action.startswith(
+        "  line 11, column 1: $.rules[0] (rule ads): there is no field `actoin`; did you mean"
+    )
+    assert mode.startswith("  line 22, column 8: $.rules[1].mode (rule trial): must be one of `live`, ")
+    assert mode.endswith("; did you mean `shadow`?")
+
+
+def test_the_score_of_the_house_is_told(capsys):
+    assert main(["policy", "score", "--wrong"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("decided ")
+    assert lines[1] == "wrong blocks 0"
+
+
+def test_a_sample_that_is_not_there_is_told(tmp_path, capsys):
+    assert main(["policy", "score", "--sample", str(tmp_path / "none.jsonl")]) == ExitCode.USAGE
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_stats_without_a_worker_say_so(tmp_path, capsys):
+    assert main(["--data-dir", str(tmp_path), "policy", "stats"]) == ExitCode.NOT_RUNNING
+    assert "No worker" in capsys.readouterr().err
+
+
+def test_stats_of_several_workers_are_added_up():
+    tally = RuleTally()
+    tally.posts, tally.decided = 10, 4
+    tally.found([Finding("ads", "spam", "block", "live"), Finding("trial", "spam", "label", "shadow")])
+    tally.found([Finding("ads", "spam", "block", "live")])
+    tally.cost("terms", 0.25)
+    status = tally.status()
+    assert list(told([status, status, RulesStatus()])) == [
+        "decided 8 of 20 posts (40.0%)",
+        "          4 live   ads spam",
+        "          2 shadow trial spam",
+        "   250.0 us a post, terms (measured on 2)",
+    ]
+    assert list(told([RulesStatus()])) == ["decided 0 of 0 posts"]
+
+
+def test_the_hits_of_rules_without_number_are_bounded():
+    tally = RuleTally()
+    for number in range(2_000):
+        tally.found([Finding(f"rule-{number}", "spam", "block", "live")])
+    status = tally.status()
+    assert len(status.hits) <= 1_026
+    assert sum(hit.hits for hit in status.hits) == 2_000

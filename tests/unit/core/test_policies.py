@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from schemas.errors import MalformedPayload, UnknownVersion
+from schemas.errors import MalformedPayload, UnknownVersion, WireError
 from schemas.policy import ActivePolicy, Label, Policy, Prompt, RegexRule
 from schemas.wire import encode
 from streams.core.digest import document_digest, policy_digest
@@ -209,3 +209,33 @@ class Reading(RuleBasedStateMachine):
 
 
 TestReading = Reading.TestCase
+
+
+def test_a_document_that_a_newer_release_wrote_replaces_nothing_that_judges():
+    """A rule of an unknown type, or an unknown field of a known one, might mean anything: it is refused."""
+    book = PolicyBook()
+    publish(book, policy(1))
+    activate(book, policy(1))
+    book.compile_due()
+    for change in (b'"type":"vibes"', b'"type":"regex","only_on":"sundays"'):
+        document = encode(policy(2)).replace(b'"type":"regex"', change)
+        digest = document_digest(document)
+        with pytest.raises(WireError):
+            book.apply(document_key(digest), document)
+        book.apply(active_key("p"), encode(ActivePolicy(id="p", version=2, digest=digest)))
+        assert book.to_compile() == ()
+        assert active_version(book) == 1
+
+
+def test_a_picture_of_what_judges_is_not_touched_by_what_comes_later():
+    book = PolicyBook()
+    publish(book, policy(1))
+    activate(book, policy(1))
+    book.compile_due()
+    taken = book.judging()
+    publish(book, policy(2))
+    activate(book, policy(2))
+    book.compile_due()
+    assert (taken["p"].ref.version, book.judging()["p"].ref.version) == (1, 2)
+    book.apply(active_key("p"), None)
+    assert (taken["p"].ref.version, book.judging()) == (1, {})

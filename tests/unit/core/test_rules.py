@@ -14,19 +14,13 @@ from schemas.policy import Label, LengthRule, Policy, Prompt, RegexRule, Repetit
 from streams.core import matching
 from streams.core.examples import example_problems
 from streams.core.explaining import explain
-from streams.core.matching import (
-    Automaton,
-    BadPattern,
-    check_pattern,
-    span_of,
-    term_needle,
-    words_form,
-    words_with_spans,
-)
+from streams.core.matching import Automaton, BadPattern, check_pattern, needles, span_of
 from streams.core.normalise import fold
 from streams.core.rules import BadPolicy, compile_policy
 from streams.core.shapes import has_run
+from streams.core.subjects import Subject
 from streams.core.vetting import problems_of
+from streams.core.words import words_form, words_with_spans
 
 
 def policy(*rules, **fields):
@@ -56,7 +50,7 @@ def repetition(**fields):
 
 
 def found(text, *rules, kind="moderate"):
-    return [finding.rule_id for finding in compile_policy(policy(*rules)).findings(fold(text).text, kind)]
+    return [finding.rule_id for finding in compile_policy(policy(*rules)).findings(Subject(text, kind))]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +193,7 @@ def test_a_policy_without_rules_finds_nothing():
     assert found("anything") == []
 
 
-any_terms = st.text(min_size=1, max_size=12).filter(term_needle)
+any_terms = st.text(min_size=1, max_size=12).filter(needles)
 any_rules = st.one_of(
     st.lists(any_terms, min_size=1, max_size=4).map(lambda words: terms(*words)),
     st.lists(any_terms, max_size=4).map(lambda words: short(64, unless=tuple(words))),
@@ -211,9 +205,9 @@ any_rules = st.one_of(
 @given(any_rules, st.text(max_size=80))
 def test_any_rule_searches_any_text_and_always_finds_the_same(rule, text):
     compiled = compile_policy(policy(rule))
-    once = compiled.findings(fold(text).text, "moderate")
+    once = compiled.findings(Subject(text))
     assert [finding.rule_id for finding in once] in ([], [rule.id])
-    assert once == compiled.findings(fold(text).text, "moderate")
+    assert once == compiled.findings(Subject(text))
 
 
 @given(st.text(max_size=20), any_terms, st.text(max_size=20))
@@ -245,19 +239,18 @@ def test_an_explanation_finds_what_triage_finds_and_points_at_it(text):
     compiled = compile_policy(
         policy(terms(*WORDS), regex("(?:buy|free).{0,3}now", "免"), short(), repetition())
     )
-    explained = explain(text, compiled, "moderate")
-    assert [one._replace(span=None) for one in explained] == compiled.findings(fold(text).text, "moderate")
-    for finding in explained:
-        start, end = finding.span
+    explained = explain(Subject(text), compiled)
+    assert [one.finding for one in explained] == compiled.findings(Subject(text))
+    for finding, _, (start, end) in explained:
         assert 0 <= start < end <= len(text)
-        piece = fold(text[start:end]).text
-        assert finding.rule_id in [f.rule_id for f in compiled.findings(piece, "moderate")]
+        piece = text[start:end]
+        assert finding.rule_id in [f.rule_id for f in compiled.findings(Subject(piece))]
 
 
 def test_the_span_of_a_term_is_in_the_original():
     text = "Hey,  ＢＵＹ\u200b - Now!! ok"
-    (finding,) = explain(text, compile_policy(policy(terms("now", "buy now"))), "moderate")
-    assert text[slice(*finding.span)] == "ＢＵＹ\u200b - Now"
+    (explained,) = explain(Subject(text), compile_policy(policy(terms("now", "buy now"))))
+    assert text[slice(*explained.span)] == "ＢＵＹ\u200b - Now"
 
 
 @given(st.text(max_size=40))

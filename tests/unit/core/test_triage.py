@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from strategies import events, moderates, scans
 
 from schemas.event import Moderate, Rejudge, Scan
-from schemas.policy import Label, Policy, Prompt, RegexRule
-from streams.core.rules import compile_policy
-from streams.core.triage import GRAVITY, Decided, Undecided, triage
+from schemas.policy import AllowRule, FloodRule, Label, LengthRule, Policy, Prompt, RegexRule
+from streams.core.digest import content_digest
+from streams.core.flooding import FloodMeter
+from streams.core.rules import Finding, compile_policy
+from streams.core.triage import GRAVITY, Decided, Undecided, decide, triage
 
 ACTIONS = GRAVITY
 LABELS = ("spam", "scam", "hate")
@@ -136,3 +138,178 @@ def test_hiding_and_context_keep_no_rule_from_blocking(fields):
 
 def test_a_rule_is_certain():
     assert triage(post("*1*"), ALLOW_OK).confidence == 1.0
+
+
+# -- what decides, whatever found it ------------------------------------------------------------------------
+
+findings = st.builds(
+    lambda number, action, mode, ground: Finding(
+        f"rule-{number}",
+        "" if action == "allow" else "spam",
+        action,
+        mode,
+        # Only allowances go by the author or the very content.
+        ground if action == "allow" else "text",
+    ),
+    st.integers(0, 9),
+    st.sampled_from(ACTIONS),
+    st.sampled_from(["live", "shadow"]),
+    st.sampled_from(["text", "author", "digest"]),
+)
+any_findings = st.lists(findings, max_size=8)
+situations = st.fixed_dictionaries({"hides": st.booleans(), "has_context": st.booleans()})
+
+
+@given(any_findings, situations, st.randoms(use_true_random=False))
+def test_a_decision_does_not_depend_on_the_order_of_the_findings(found, situation, chance):
+    shuffled = chance.sample(found, len(found))
+    assert sorted(decide(found, **situation)) == sorted(decide(shuffled, **situation))
+
+
+@given(any_findings, situations)
+def test_what_is_in_shadow_decides_nothing(found, situation):
+    live = [finding for finding in found if finding.mode == "live"]
+    assert list(decide(found, **situation)) == list(decide(live, **situation))
+    assert all(finding.mode == "live" for finding in decide(found, **situation))
+
+
+@given(any_findings, situations)
+def test_only_a_known_content_is_allowed_where_a_live_rule_found_harm(found, situation):
+    live = [finding for finding in found if finding.mode == "live"]
+    deciding = decide(found, **situation)
+    harm = [finding for finding in live if finding.action != "allow"]
+    if any(finding.ground == "digest" for finding in live):
+        assert {finding.ground for finding in deciding} == {"digest"}
+    elif harm:
+        assert list(deciding) == harm
+
+
+@given(any_findings, situations)
+def test_hiding_and_context_only_ever_take_allowances_away(found, situation):
+    free = decide(found, hides=False, has_context=False)
+    deciding = decide(found, **situation)
+    assert set(deciding) <= set(free)
+    if situation["hides"]:
+        assert not any(
+            finding.ground in {"text", "author"} and finding.action == "allow" for finding in deciding
+        )
+    if situation["has_context"]:
+        assert not any(one.ground == "text" and one.action == "allow" for one in deciding)
+
+
+# -- known contents, trusted authors, floods ----------------------------------------------------------------
+
+
+def digest_of(event):
+    return content_digest(event, secret=b"", scope="tenant")
+
+
+def decided(event, *rules, **fields):
+    decision = triage(event, compiled(*rules), digest=digest_of(event), **fields)
+    return (decision.action, decision.rule_ids) if isinstance(decision, Decided) else None
+
+
+def test_a_known_content_is_allowed_whatever_else_is_found_in_it():
+    event = post("*1*\u200b", context={"parent": "x"})
+    known = AllowRule(id="known", action="allow", digests=(digest_of(event),))
+    assert decided(event, rule(1, "block"), known) == ("allow", ("known",))
+    assert decided(replace(event, text="*1*"), rule(1, "block"), known) == ("block", ("rule-1",))
+
+
+def test_a_trusted_author_is_allowed_also_in_a_reply_but_not_with_harm_or_something_hidden():
+    trusted = AllowRule(id="trusted", action="allow", authors=("alice",))
+    event = post("whatever this means", author="alice", context={"parent": "x"})
+    assert decided(event, trusted) == ("allow", ("trusted",))
+    assert decided(replace(event, text="*1*"), rule(1, "label"), trusted) == ("label", ("rule-1",))
+    assert decided(replace(event, text="hid\u200bden"), trusted) is None
+    assert decided(replace(event, author="alicia"), trusted) is None
+    assert decided(replace(event, tenant="other"), trusted) is None
+    assert decided(replace(event, author=""), trusted) is None
+
+
+def test_a_short_text_of_a_reply_is_not_allowed():
+    short = LengthRule(id="short", action="allow", characters_max=20)
+    assert decided(post("do it"), short) == ("allow", ("short",))
+    assert decided(post("do it", context={"parent": "x"}), short) is None
+
+
+FLOOD = FloodRule(id="flood", action="label", label="spam", posts_over=3, window_s=10)
+
+
+def written(*at_ms, meter=None, **fields):
+    meter = meter or FloodMeter()
+    return [decided(post("x", author="a", **fields), FLOOD, at_ms=at, meter=meter) for at in at_ms]
+
+
+def test_the_post_that_is_too_much_is_labelled():
+    assert written(0, 1, 2, 3, 60_000) == [None, None, None, ("label", ("flood",)), None]
+
+
+def test_probes_and_posts_judged_once_more_belong_to_no_flood():
+    meter = FloodMeter()
+    written(0, 0, 0, meter=meter)
+    written(0, 0, 0, meter=meter, rejudge=Rejudge(run="r", rev=3))
+    written(0, 0, 0, meter=meter, probe="nonce")
+    assert written(0, meter=meter) == [("label", ("flood",))]
+
+
+def test_without_a_meter_or_an_author_nothing_is_a_flood():
+    assert [decided(post("x", author="a"), FLOOD) for _ in range(9)] == [None] * 9
+    meter = FloodMeter()
+    assert [decided(post("x"), FLOOD, meter=meter) for _ in range(9)] == [None] * 9
+
+
+# -- canaries -----------------------------------------------------------------------------------------------
+
+digests = st.binary(min_size=16, max_size=16).map(bytes.hex)
+percents = st.floats(0, 100)
+
+
+def on_canary(percent, digest, rule_id="r"):
+    """What a rule on canary does with a content."""
+    one = RegexRule(id=rule_id, action="block", label="spam", patterns=("",), canary_percent=percent)
+    return triage(post("x"), compiled(one), digest=digest)
+
+
+@given(digests, percents)
+def test_a_rule_on_canary_is_live_or_in_shadow_and_always_the_same_for_one_content(digest, percent):
+    decision = on_canary(percent, digest)
+    assert decision == on_canary(percent, digest)
+    if isinstance(decision, Undecided):
+        assert decision.shadow_hits == ("r",)
+    else:
+        assert (decision.action, decision.shadow_hits) == ("block", ())
+
+
+@given(digests, percents, percents)
+def test_a_share_that_grows_keeps_the_contents_that_it_had(digest, one, other):
+    small, large = sorted((one, other))
+    if isinstance(on_canary(small, digest), Decided):
+        assert isinstance(on_canary(large, digest), Decided)
+
+
+def test_shares_have_their_sizes_and_differ_from_rule_to_rule():
+    contents = [digest_of(post(str(number))) for number in range(2_000)]
+    first = {digest for digest in contents if isinstance(on_canary(10, digest), Decided)}
+    second = {digest for digest in contents if isinstance(on_canary(10, digest, "another"), Decided)}
+    assert 140 < len(first) < 260
+    assert 140 < len(second) < 260
+    assert first != second
+    assert all(isinstance(on_canary(100, digest), Decided) for digest in contents[:50])
+    assert not any(isinstance(on_canary(0, digest), Decided) for digest in contents[:50])
+
+
+def test_without_a_digest_no_rule_on_canary_is_live():
+    assert isinstance(on_canary(99, ""), Undecided)
+
+
+# -- counting -----------------------------------------------------------------------------------------------
+
+
+@given(events())
+def test_findings_are_counted_once_for_an_event_whether_they_decide_or_not(event):
+    told = []
+    triage(event, MATCH_ALL, count=told.append)
+    assert len(told) == (event.kind in {"moderate", "scan"})
+    for found in told:
+        assert [(one.rule_id, one.mode) for one in found] == [("all", "live"), ("trial", "shadow")]

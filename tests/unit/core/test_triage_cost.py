@@ -1,18 +1,27 @@
-"""No text is slow: 64 KiB of a hostile text cost triage a few times what as much plain English costs."""
+"""No text is slow: 64 KiB of a hostile text cost triage a few times what as much plain English costs.
+
+Under the default policy's rules together with 10,000 terms, half of them with evasion undone, and 2,000
+patterns. Counted in CPU time, the least of several, as not every machine counts instructions.
+"""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from msgspec.structs import replace
 
+from infra.bench.policies import large_policy
 from infra.policies import default_policy_path, read
 from schemas.event import Moderate
+from schemas.policy import RegexRule
 from streams.core.digest import content_digest
+from streams.core.lookalikes import confusables
+from streams.core.rules import compile_policy
 from streams.core.triage import triage
 
 TEXT_BYTES = 65_536
-# Seen: 3. A step that is quadratic in the text comes to hundreds.
+# Seen: 6. A step that is quadratic in the text comes to hundreds.
 TIMES_ENGLISH_MAX = 8
 ENGLISH = "The quick brown fox jumps over a lazy dog, but not tonight. "
 HOSTILE = {
@@ -32,31 +41,84 @@ HOSTILE = {
     "the beginning of a pattern": "your account has been suspended ",
     "nearly a pattern": "buy a b followers ",
     "links": "http://a ",
+    "many schemes": "://",
+    "hosts within hosts": "a.b@c.d:",
+    "brackets": "[.](dot) ",
+    "punycode": "xn--e1a.xn--p1ai ",
+    "mentions": "@a ",
+    "capitals": "ЭТО ГРОМКО ",
+    "lines": "a\n",
     "pleasantries": "thanks so good ",
     "controls": "a\x00",
     "letters beyond the basic plane": "𐎠𐎡",
     "Cyrillic": "Съешь ещё этих булок, да выпей чаю. ",
     "Hindi": "यह हिन्दी है और ",
+    "leet": "th3 qu1ck br0wn f0x jump5 ov3r a l4zy d0g ",
+    "the shortest leet": "a1 ",
+    "letters apart": "f r e e ",
+    "letters apart without end": "a b c d e f g h i j k l m n o p q r s t u v w x y z ",
+    "nearly letters apart": "a b cd ",
+    "drawn out": "freeee ",
+    "drawn out and confused": "aaal ",
+    "mixed scripts": "thе quiсk brоwn fох ",
+    "marks upon letters": "f\u0336r\u0336e\u0336e\u0336 ",
+    "small capitals": "ᴀʙᴄ🅰 ",
+    "exclamations": "!",
+    "exclamations within": "a!!",
+    "signs": "$@ ",
+    "all confusables": "".join(char for char in confusables() if len(char) == 1 and not char.isspace()),
+    "a nested quantifier": "(a+)+$" + "a" * 50,
+    "lone surrogates, escaped": "\\ud800",
+    "replacement characters": "\ufffd",
+    "unassigned": "\u0378\U000e1234",
+    "flags": "🇸🇪🇽",
+    "joined families": "👩\u200d👩\u200d👧\u200d👦",
 }
 
 
 @pytest.fixture(scope="module")
-def default():
-    return read(default_policy_path())
+def policy():
+    default = read(default_policy_path()).policy
+    nested = RegexRule(
+        id="nested", action="label", label="spam", patterns=(r"(a+)+$", r"(a|aa)+b", r"(x*)*y")
+    )
+    return compile_policy(replace(default, rules=(*default.rules, *large_policy().rules, nested)))
 
 
-def cost_ms(unit, policy):
+def cost_ms(unit, policy, text_bytes=TEXT_BYTES):
     """The best of several, because other processes only ever make it longer."""
-    event = Moderate(v=1, id="1", text=unit * (TEXT_BYTES // len(unit.encode())))
+    event = Moderate(v=1, id="1", text=unit * (text_bytes // len(unit.encode())))
     costs = []
     for _ in range(5):
         began = time.process_time()
         triage(event, policy)
+        costs.append(time.process_time() - began)
+    return min(costs) * 1_000
+
+
+def digest_cost_ms(unit):
+    event = Moderate(v=1, id="1", text=unit * (TEXT_BYTES // len(unit.encode())))
+    costs = []
+    for _ in range(5):
+        began = time.process_time()
         content_digest(event, secret=b"", scope="tenant")
         costs.append(time.process_time() - began)
     return min(costs) * 1_000
 
 
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_text_costs_a_few_times_what_english_costs(default, unit):
-    assert cost_ms(unit, default) <= TIMES_ENGLISH_MAX * cost_ms(ENGLISH, default)
+def test_a_hostile_text_costs_a_few_times_what_english_costs(policy, unit, record_property):
+    times = cost_ms(unit, policy) / cost_ms(ENGLISH, policy)
+    record_property("times_english", round(times, 1))
+    assert times <= TIMES_ENGLISH_MAX
+
+
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
+def test_the_digest_of_a_hostile_text_costs_no_more_than_that(policy, unit):
+    assert digest_cost_ms(unit) <= TIMES_ENGLISH_MAX / 2 * cost_ms(ENGLISH, policy)
+
+
+@pytest.mark.parametrize("unit", ["f r e e ", "fr33 ", "thе ", "freeee ", "f\u0336r\u0336 "])
+def test_cost_grows_in_proportion_to_the_text(policy, unit):
+    # 16 times the text; the fixed cost of a short one only makes the ratio smaller.
+    assert cost_ms(unit, policy, TEXT_BYTES) <= 16 * 2 * cost_ms(unit, policy, TEXT_BYTES // 16)

@@ -95,7 +95,7 @@ def test_the_types_name_enumerations_and_leave_out_no_question_mark():
     assert "  priority: Priority;\n" in types
     assert "  deadline_ms?: number | null;\n" in types
     assert "  context?: Record<string, string>;\n" in types
-    assert "  rules?: (TermsRule | RegexRule | LengthRule | RepetitionRule)[];\n" in types
+    assert "  rules?: (TermsRule | RegexRule | LengthRule | RepetitionRule | LinksRule | " in types
     assert "  event: Event;\n" in types
 
 

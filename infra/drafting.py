@@ -1,0 +1,165 @@
+"""From the table that a policy file holds to a policy, with everything that is wrong with it at once.
+
+A mistake in one place hides none in another: every section, label, prompt and rule is judged by itself, and
+what has the right shape is judged further as if the rest were right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import msgspec
+
+from infra.shapes import Shape, located, problems_of
+from infra.word_lists import Inlined, TermsInFile, inlined
+from schemas.policy import Label, Policy, Prompt, Rule, TermsRule
+from streams.core import vetting
+from streams.core.examples import example_problems
+from streams.core.vetting import PolicyProblem
+
+# The sections whose elements are judged one by one.
+_ELEMENTS: Mapping[str, tuple[Shape, ...]] = {
+    "labels": (Label,),
+    "prompts": (Prompt,),
+    "rules": tuple(TermsInFile if shape is TermsRule else shape for shape in get_args(Rule)),
+}
+_CONVERTED: Mapping[str, Any] = {"labels": Label, "prompts": Prompt, "rules": Rule}
+_OF_ELEMENT = re.compile(r"\$\.(?P<section>\w+)\[(?P<at>\d+)\](?P<rest>.*)", re.DOTALL)
+_OF_TERM = re.compile(r"\$\.rules\[(?P<rule>\d+)\]\.terms\[(?P<term>\d+)\]\Z")
+
+Told = tuple[PolicyProblem, str]
+"""A problem, and the name of the field that should not be there, if that is what it is about."""
+
+
+class Draft(NamedTuple):
+    """What a file says: a policy of everything that has the right shape, and what is wrong."""
+
+    policy: Policy
+    problems: tuple[Told, ...]
+
+
+class _Sound(NamedTuple):
+    """The elements of a section that have the right shape, and which ones of the file they are."""
+
+    elements: tuple[Any, ...]
+    numbers: tuple[int, ...]
+
+
+def drafted(table: Any, directory: Path) -> Draft:
+    """The draft of a parsed file; word lists are looked for from its directory on."""
+    if not isinstance(table, dict):
+        return Draft(_policy({}, {}), ((PolicyProblem("$", "must be a table"), ""),))
+    rules = table.get("rules")
+    lists = [inlined(rule, directory) for rule in rules] if isinstance(rules, list) else []
+    if lists:
+        table = table | {"rules": [one.rule for one in lists]}
+    shape = [*_of_document(table), *_of_lists(table, lists), *_of_elements(table, lists)]
+    sound = {section: _sound(table, section) for section in _ELEMENTS}
+    policy = _policy(table, sound)
+    has_all_labels = len(policy.labels) == len(_listed(table.get("labels")))
+    deeper = [
+        (_named(problem, sound, lists), "") for problem in _of_sense(policy, has_all_labels=has_all_labels)
+    ]
+    return Draft(policy, (*shape, *deeper))
+
+
+def _of_document(table: Mapping[str, Any]) -> Iterator[Told]:
+    """Of the document itself; what is wrong within its sections is told of their elements."""
+    for problem in problems_of(table, Policy):
+        section = problem.path[1:].partition("[")[0]
+        if section not in _ELEMENTS or problem.path == f".{section}":
+            yield PolicyProblem(f"${problem.path}", problem.reason), problem.field
+
+
+def _of_elements(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator[Told]:
+    for section, shapes in _ELEMENTS.items():
+        for at, element in enumerate(_listed(table.get(section))):
+            path, found = f"$.{section}[{at}]", list(problems_of(element, *shapes))
+            for problem in found:
+                yield (
+                    PolicyProblem(f"{path}{problem.path}", problem.reason, _rule_id(section, element)),
+                    problem.field,
+                )
+            # A rule without the terms of a file that could not be read has no other mistake.
+            is_told = found or (section == "rules" and lists[at].problems)
+            if not is_told and (missed := _missed(element, _CONVERTED[section])) is not None:
+                yield PolicyProblem(f"{path}{missed[0]}", missed[1], _rule_id(section, element)), ""
+
+
+def _of_lists(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator[Told]:
+    for at, one in enumerate(lists):
+        for place, reason in one.problems:
+            yield PolicyProblem(f"$.rules[{at}]{place}", reason, _rule_id("rules", table["rules"][at])), ""
+
+
+def _of_sense(policy: Policy, *, has_all_labels: bool) -> Iterator[PolicyProblem]:
+    """What is wrong although it has the right shape; then the examples of rules that are sound so far."""
+    found = [
+        problem
+        for problem in vetting.problems_of(policy)
+        # A label that has a mistake of its own may be the one.
+        if has_all_labels or not problem.reason.startswith(vetting.NO_SUCH_LABEL)
+    ]
+    yield from found
+    unsound = {
+        int(place["at"])
+        for problem in found
+        if (place := _OF_ELEMENT.match(problem.path)) and place["section"] == "rules"
+    }
+    yield from example_problems(policy, but=unsound)
+
+
+def _named(problem: PolicyProblem, sound: Mapping[str, _Sound], lists: Sequence[Inlined]) -> PolicyProblem:
+    """A problem of the draft with the number that its element has in the file, and its word list's name."""
+    place = _OF_ELEMENT.match(problem.path)
+    if place is None or place["section"] not in sound:
+        return problem
+    number = sound[place["section"]].numbers[int(place["at"])]
+    path = f"$.{place['section']}[{number}]{place['rest']}"
+    problem = problem._replace(path=path)
+    if (term := _OF_TERM.match(path)) and (origin := lists[number].origins.get(int(term["term"]))):
+        return problem._replace(path=f"$.rules[{number}].files", reason=f"{origin}: {problem.reason}")
+    return problem
+
+
+def _sound(table: Mapping[str, Any], section: str) -> _Sound:
+    made = [
+        (at, msgspec.convert(element, _CONVERTED[section]))
+        for at, element in enumerate(_listed(table.get(section)))
+        if _missed(element, _CONVERTED[section]) is None
+    ]
+    return _Sound(tuple(element for _, element in made), tuple(at for at, _ in made))
+
+
+def _missed(element: Any, kind: Any) -> tuple[str, str] | None:
+    """What the codec has against an element, if anything: place and reason."""
+    try:
+        msgspec.convert(element, kind)
+    except msgspec.ValidationError as error:
+        return located(error)
+    return None
+
+
+def _policy(table: Mapping[str, Any], sound: Mapping[str, _Sound]) -> Policy:
+    """The policy of all that is right; what is wrong is left to its default."""
+    fields: dict[str, Any] = {"id": "draft", "version": 1}
+    for field in msgspec.structs.fields(Policy):
+        if (
+            field.name in table
+            and field.name not in _ELEMENTS
+            and _missed(table[field.name], field.type) is None
+        ):
+            fields[field.name] = msgspec.convert(table[field.name], field.type)
+    elements = {section: sound[section].elements if section in sound else () for section in _ELEMENTS}
+    return Policy(**(fields | elements))
+
+
+def _listed(section: Any) -> list[Any]:
+    return section if isinstance(section, list) else []
+
+
+def _rule_id(section: str, element: Any) -> str:
+    return str(element.get("id", "")) if isinstance(element, dict) and section == "rules" else ""

@@ -1,0 +1,243 @@
+"""The rules of a policy by how they look at a post: one family for each type, made once per document.
+
+A family adds the numbers of its rules that match. They run in the order of `families_of`: words to beware of
+stand in the automaton of terms, so `length` comes after `terms`. What a match means is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from schemas.policy import (
+    AllowRule,
+    FloodRule,
+    LengthRule,
+    LinksRule,
+    RegexRule,
+    RepetitionRule,
+    Rule,
+    ShapeRule,
+    TermsRule,
+)
+from streams.core import matching as matched
+from streams.core.flooding import Window
+from streams.core.links import domains_of, is_of
+from streams.core.matching import Automaton, Needle, needles
+from streams.core.shapes import has_shape, is_harmless, is_repetitive
+from streams.core.subjects import Subject
+
+Numbered = Sequence[tuple[int, Rule]]
+"""Rules with their places in the policy."""
+
+
+class Family(Protocol):
+    """Rules of one type."""
+
+    name: str
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Add the rules that match; the family of `length` also takes away what only rules it out."""
+
+
+def families_of(rules: Numbered) -> tuple[Family, ...]:
+    """The families that have rules, in the order in which they look."""
+    terms = Terms(rules)
+    families: list[Family] = [
+        *((terms,) if terms else ()),
+        *(Lengths(own) for own in _own(rules, LengthRule)),
+        *(Patterns(own) for own in _own(rules, RegexRule)),
+        *(Repetitions(own) for own in _own(rules, RepetitionRule)),
+        *(Links(own) for own in _own(rules, LinksRule)),
+        *(Shapes(own) for own in _own(rules, ShapeRule)),
+        *(Allows(own) for own in _own(rules, AllowRule)),
+        *(Floods(own) for own in _own(rules, FloodRule)),
+    ]
+    return tuple(families)
+
+
+class Terms:
+    """Words and phrases: of `terms`, and those with which `length` calls nothing harmless."""
+
+    name = "terms"
+
+    def __init__(self, rules: Numbered) -> None:
+        self._terms = matched.Terms((needle, at) for at, rule in rules for needle in needles_of(rule))
+
+    def __bool__(self) -> bool:
+        return bool(self._terms)
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """One look at each form in which there are terms."""
+        matching |= self._terms.owners_in(subject.forms)
+
+
+class Lengths:
+    """Short and harmless, unless a word to beware of was found."""
+
+    name = "length"
+
+    def __init__(self, rules: Sequence[tuple[int, LengthRule]]) -> None:
+        self._rules = rules
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Turn the finding of a word around: it was one to beware of."""
+        for at, rule in self._rules:
+            if at in matching:
+                matching.remove(at)
+            elif is_harmless(subject.forms.folded.text, rule):
+                matching.add(at)
+
+
+class Patterns:
+    """Everything in RE2 syntax, as one automaton."""
+
+    name = "regex"
+
+    def __init__(self, rules: Sequence[tuple[int, RegexRule]]) -> None:
+        self._patterns = Owned([(pattern, at) for at, rule in rules for pattern in rule.patterns])
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """One look, however many there are."""
+        matching |= self._patterns.owners_in(subject.forms.folded.text)
+
+
+class Repetitions:
+    """The same over and over."""
+
+    name = "repetition"
+
+    def __init__(self, rules: Sequence[tuple[int, RepetitionRule]]) -> None:
+        self._rules = rules
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Rule by rule."""
+        for at, rule in self._rules:
+            if is_repetitive(subject.forms.folded.text, rule):
+                matching.add(at)
+
+
+class Links:
+    """Too many links, or links to the wrong places."""
+
+    name = "links"
+
+    def __init__(self, rules: Sequence[tuple[int, LinksRule]]) -> None:
+        self._rules = [
+            (at, rule, domains_of(rule.domains), domains_of(rule.except_domains)) for at, rule in rules
+        ]
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Rule by rule; the links are taken from the text once."""
+        if not (links := subject.links):
+            return
+        for at, rule, domains, exceptions in self._rules:
+            counted = sum(
+                (is_of(link.host, domains, subdomains=rule.subdomains) if domains else link.is_plain)
+                and not (exceptions and is_of(link.host, exceptions, subdomains=rule.subdomains))
+                for link in links
+            )
+            if counted > rule.links_over:
+                matching.add(at)
+
+
+class Shapes:
+    """What a text looks like."""
+
+    name = "shape"
+
+    def __init__(self, rules: Sequence[tuple[int, ShapeRule]]) -> None:
+        self._rules = rules
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Rule by rule."""
+        for at, rule in self._rules:
+            if has_shape(subject.forms.text, subject.forms.folded.text, rule):
+                matching.add(at)
+
+
+class Allows:
+    """Trusted authors, and contents that are known to be good."""
+
+    name = "allow"
+
+    def __init__(self, rules: Sequence[tuple[int, AllowRule]]) -> None:
+        self._authors: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        self._digests: defaultdict[str, set[int]] = defaultdict(set)
+        for at, rule in rules:
+            for author in rule.authors:
+                self._authors[rule.tenant, author].add(at)
+            for digest in rule.digests:
+                self._digests[digest].add(at)
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Two look-ups."""
+        if trusting := self._authors.get((subject.tenant, subject.author)):
+            matching |= trusting
+        matching |= self.knowing(subject.digest)
+
+    def knowing(self, digest: str) -> set[int]:
+        """The rules that know this very content."""
+        return self._digests.get(digest, set())
+
+
+class Floods:
+    """Authors who write too much."""
+
+    name = "flood"
+
+    def __init__(self, rules: Sequence[tuple[int, FloodRule]]) -> None:
+        self._rules = [(at, rule, Window(rule.id, rule.window_s * 1_000)) for at, rule in rules]
+
+    def look(self, subject: Subject, matching: set[int]) -> None:
+        """Count the post for its author, once for each rule of its kind."""
+        if subject.meter is None or not subject.author:
+            return
+        for at, rule, window in self._rules:
+            if subject.kind in rule.kinds:
+                posts = subject.meter.count(window, subject.tenant, subject.author, subject.at_ms)
+                if posts > rule.posts_over:
+                    matching.add(at)
+
+
+class Owned:
+    """An automaton that knows to which rule each of its patterns belongs."""
+
+    __slots__ = ("_automaton", "_owners")
+
+    def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
+        owned = tuple(patterns)
+        self._owners = [owner for _, owner in owned]
+        self._automaton = Automaton([pattern for pattern, _ in owned])
+
+    def __bool__(self) -> bool:
+        return bool(self._owners)
+
+    def owners_in(self, text: str) -> set[int]:
+        """The rules one of whose patterns occurs."""
+        owners = self._owners
+        return {owners[hit] for hit in self._automaton.hits(text)}
+
+
+_R = TypeVar("_R", bound=Rule)
+
+
+def _own(rules: Numbered, shape: type[_R]) -> Iterator[Sequence[tuple[int, _R]]]:
+    """The rules of one type, if there are any."""
+    if own := [(at, rule) for at, rule in rules if isinstance(rule, shape)]:
+        yield own
+
+
+def needles_of(rule: Rule) -> Iterator[Needle]:
+    """What the words of a rule are in the forms where they are looked for."""
+    match rule:
+        case TermsRule():
+            for term in rule.terms:
+                yield from needles(term, whole_words=not rule.anywhere, evasion=rule.evasion)
+        case LengthRule():
+            # In disguise, too: to find one too many of them costs a question to a model, no more.
+            for term in rule.unless:
+                yield from needles(term, evasion=True)
+        case _:
+            return

@@ -1,0 +1,116 @@
+"""One text in all the forms that rules compare, each made when it is first asked for.
+
+`folded` for patterns and substrings, `words` for whole words, and three in which evasion is undone
+(`streams.core.evasion`), which a text without any sign of evasion does not have: `evaded`; `squeezed`, with
+letters that were drawn out; `apart`, with those words alone whose letters stood apart. Where a place in a
+form stands in the original is for explanations, and takes many times as long as matching.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+from streams.core.evasion import Undone, base_of, undo
+from streams.core.normalise import Folded, fold
+from streams.core.signs import Signs, signs_in
+from streams.core.traced import Span, TracedText, place_of_numbers, place_of_words
+from streams.core.words import words_form
+
+FormName = Literal["folded", "words", "evaded", "apart", "squeezed"]
+FORM_NAMES: tuple[FormName, ...] = ("folded", "words", "evaded", "apart", "squeezed")
+"""In the order in which they are searched: the plain ones first, as they are the cheapest."""
+
+DISGUISED = "disguised"
+"""The flag of a text in which words are written so as not to be found."""
+
+
+class Forms:
+    """The forms of one text."""
+
+    # By hand, as `functools.cached_property` takes a lock in Python 3.11, and with it as long as a form.
+    __slots__ = ("_folded", "_signs", "_undone", "_words", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._folded: Folded | None = None
+        self._words: str | None = None
+        self._signs: Signs | None = None
+        self._undone: Undone | None = None
+
+    def __repr__(self) -> str:
+        return f"<Forms of {len(self.text)} characters>"
+
+    @property
+    def folded(self) -> Folded:
+        """Compatibility forms and case folded, nothing invisible: what patterns read."""
+        if self._folded is None:
+            self._folded = fold(self.text)
+        return self._folded
+
+    @property
+    def words(self) -> str:
+        """The folded text as its words, a blank before and behind each."""
+        if self._words is None:
+            self._words = words_form(self.folded.text)
+        return self._words
+
+    @property
+    def undone(self) -> Undone | None:
+        """The text with evasion undone; nothing where there is none."""
+        if self._signs is None:
+            self._signs = signs_in(self.folded.text)
+            self._undone = undo(self.text, self.folded, self._signs)
+        return self._undone
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Ways in which the text hides what it says."""
+        undone = self.undone
+        return (*self.folded.flags, DISGUISED) if undone and undone.hiding_characters else self.folded.flags
+
+    @property
+    def obfuscation(self) -> float:
+        """How much of the text hides something, 0 to 1."""
+        hiding = self.undone.hiding_characters / len(self.text) if self.undone else 0.0
+        return min(1.0, self.folded.obfuscation + hiding)
+
+    def text_of(self, form: FormName) -> str | None:
+        """The text of a form; nothing where there is no evasion to undo."""
+        if form == "folded":
+            return self.folded.text
+        if form == "words":
+            return self.words
+        undone = self.undone
+        if undone is None:
+            return None
+        match form:
+            case "evaded":
+                return undone.evaded.text if undone else None
+            case "apart":
+                return undone.apart.text if undone.has_apart else None
+            case "squeezed":
+                return undone.squeezed.text if undone.has_drawn_out else None
+            case _:
+                assert_never(form)
+
+    def admits(self, form: FormName, start: int, end: int, spelled: str) -> bool:
+        """Whether a term that was found at a place counts: where evasion is undone, there must be some.
+
+        `spelled` is the term as it is looked for, before rows of letters are squeezed.
+        """
+        if self.undone is None or form not in {"evaded", "squeezed"}:
+            return True
+        if form == "evaded":
+            return self.undone.is_in_disguise(start, end, whole_words=spelled.startswith(" "))
+        return self.undone.is_drawn_out(start, end, spelled)
+
+    def span(self, form: FormName, start: int, end: int) -> Span:
+        """The span of the original that a part of a form comes from; where evasion is undone, of words."""
+        if form in {"folded", "words"}:
+            traced = TracedText(self.text, lambda piece: fold(piece).text)
+            place = (start, end) if form == "folded" else place_of_words(traced.formed, (start, end))
+            return traced.original(place)
+        if self.undone is None:
+            return (0, 0)
+        traced = TracedText(self.text, base_of)
+        return traced.original(place_of_numbers(traced.formed, self.undone.word_numbers(form, start, end)))

@@ -1,0 +1,220 @@
+"""All mistakes of a policy file at once, each in its place, and word lists that become part of the policy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from infra.policies import check, read
+from schemas.policy import Rule
+
+GOOD = """\
+id = "mine"
+version = 1
+
+[[labels]]
+name = "spam"
+description = "Ads."
+
+[[prompts]]
+kind = "moderate"
+text = "Judge."
+
+[[rules]]
+id = "ads"
+type = "terms"
+label = "spam"
+action = "block"
+files = ["words/ads.txt"]
+matches = ["Buy now!"]
+passes = ["buy it later"]
+
+[[rules]]
+id = "links"
+type = "links"
+label = "spam"
+action = "label"
+domains = ["spam.example"]
+matches = ["see http://a.spam.example"]
+passes = ["see http://ham.example"]
+"""
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Give what `check` says of a text as a file, beside a word list: line, column and the rest."""
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "ads.txt").write_text("# Unwanted\n\nbuy now\n  Cheap Likes  \nbuy now\n")
+
+    def tell(text):
+        file = tmp_path / "policy.toml"
+        file.write_text(text)
+        return [(problem.line, problem.column, str(problem)) for problem in check(file)]
+
+    return tell
+
+
+def test_terms_come_from_files_and_the_policy_names_no_file(told, tmp_path):
+    assert told(GOOD) == []
+    policy = read(tmp_path / "policy.toml").policy
+    assert policy.rules[0].terms == ("buy now", "Cheap Likes")
+
+
+def test_terms_of_a_file_stand_behind_the_rules_own(told, tmp_path):
+    assert told(GOOD.replace("files =", 'terms = ["ad", "buy now"]\nfiles =')) == []
+    assert read(tmp_path / "policy.toml").policy.rules[0].terms == ("ad", "buy now", "Cheap Likes")
+
+
+def test_a_bad_term_of_a_file_is_told_with_the_files_line(told, tmp_path):
+    (tmp_path / "words" / "ads.txt").write_text("buy now\n!!\n")
+    ((line, column, problem),) = told(GOOD)
+    assert (line, column) == (17, 9)
+    assert problem == "$.rules[0].files (rule ads): words/ads.txt, line 2: nothing of it is a word"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("words/none.txt", "cannot be read: No such file or directory"),
+        ("../secret.txt", "must be a path below the policy file's own folder"),
+        ("/etc/hostname", "must be a path below the policy file's own folder"),
+        ("words", "cannot be read: Is a directory"),
+        ("", "must be a path below the policy file's own folder"),
+    ],
+)
+def test_a_word_list_that_cannot_be_used_is_told_once_and_where(told, name, reason):
+    ((line, column, problem),) = told(GOOD.replace("words/ads.txt", name))
+    assert (line, column) == (17, 10)
+    assert problem == f"$.rules[0].files[0] (rule ads): {reason}"
+
+
+def test_a_word_list_that_is_not_utf_8_is_told(told, tmp_path):
+    (tmp_path / "words" / "ads.txt").write_bytes(b"caf\xe9\n")
+    ((_, _, problem),) = told(GOOD)
+    assert problem.endswith("not UTF-8 at byte 3")
+
+
+def test_mistakes_of_shape_of_sense_and_of_examples_are_told_together_in_the_files_order(told):
+    text = (
+        GOOD.replace('description = "Ads."', 'description = "Ads."\nlabel_at = 0.9\nreview_at = 0.1')
+        .replace('kind = "moderate"', 'kind = "moderat"')
+        .replace('matches = ["Buy now!"]', 'matches = ["sell"]\nmod = "live"')
+        .replace('"spam.example"', '"http://spam.example/"')
+    )
+    assert [(line, column, problem.partition(": ")[0]) for line, column, problem in told(text)] == [
+        (4, 1, "$.labels[0]"),
+        (11, 8, "$.prompts[0].kind"),
+        (21, 1, "$.rules[0] (rule ads)"),
+        (29, 12, "$.rules[1].domains[0] (rule links)"),
+    ]
+
+
+def test_an_example_is_tried_although_another_rule_has_mistakes(told):
+    text = GOOD.replace('type = "terms"', 'type = "term"').replace("ham.example", "spam.example")
+    (_, _, first), (_, _, second) = told(text)
+    assert first.startswith("$.rules[0].type (rule ads): must be one of `terms`, `regex`, ")
+    assert first.endswith("`flood`; did you mean `terms`?")
+    assert second == "$.rules[1].passes[0] (rule links): the rule matches an example that it should let pass"
+
+
+def test_a_label_that_has_a_mistake_of_its_own_is_not_told_as_missing(told):
+    ((_, _, problem),) = told(GOOD.replace('name = "spam"', 'name = "Spam"'))
+    assert problem.startswith("$.labels[0].name: ")
+
+
+FLOOD = 'type = "flood"\nposts_over = 5\nwindow_s = 10'
+RULE = """
+[[rules]]
+id = "more"
+label = "spam"
+action = "label"
+matches = [{matches}]
+passes = [{passes}]
+{fields}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "matches", "passes", "problem"),
+    [
+        (FLOOD, '"9 posts in 9 s"', '"5 posts in 9 s"', None),
+        (
+            FLOOD,
+            '"many"',
+            '"1 post in 1 s"',
+            "must be a rate, as `30",
+        ),
+        (
+            FLOOD,
+            '"5 posts in 9 s"',
+            '"1 post in 1 s"',
+            "does not match",
+        ),
+        ('type = "shape"', '"x"', '"y"', "needs `capitals_share`, `emoji_share` or `mentions_over`"),
+        ('type = "shape"\nmentions_over = 1', '"@a @b"', '"@a"', None),
+        ('type = "shape"\nmentions = 1', '"@a @b"', '"@a"', "did you mean `mentions_over`?"),
+        ('type = "links"\ndomains = ["a b"]', '"x"', '"y"', "not a domain"),
+        ('type = "terms"\nterms = ["ab"]\nanywhere = true', '"cabs"', '"a b"', None),
+        ('type = "terms"\nterms = ["spam"]\nevasion = true', '"sp4m"', '"ham"', None),
+        ('type = "terms"\nterms = ["a"]\nfile = ["x"]', '"a"', '"b"', "did you mean `files`?"),
+        (
+            'type = "allow"\nauthors = ["bob"]',
+            '"bob"',
+            '"bobby"',
+            "the type `allow` is for the action",
+        ),
+        ('type = "repetition"\nlines_min = 2', '"a\\na"', '"a\\nb"', None),
+        ('type = "terms"\nterms = ["ab"]\ncanary_percent = 101', '"ab"', '"cd"', "at most 100"),
+    ],
+)
+def test_every_type_of_rule_is_judged_with_its_examples(told, fields, matches, passes, problem):
+    found = told(GOOD + RULE.format(fields=fields, matches=matches, passes=passes))
+    if problem is None:
+        assert found == []
+    else:
+        ((line, _, said),) = found
+        assert problem in said
+        assert line > 27
+
+
+@pytest.mark.parametrize("action", ["block", "allow"])
+def test_a_flood_is_labelled_or_reviewed_and_no_more(told, action):
+    rule = RULE.replace('action = "label"', f'action = "{action}"')
+    text = GOOD + rule.format(
+        fields=FLOOD,
+        matches='"9 posts in 9 s"',
+        passes='"1 post in 9 s"',
+    )
+    ((_, _, problem),) = told(text)
+    assert problem.endswith("is a reason to `label` or `review`, no more")
+
+
+def test_allow_rules_have_authors_or_digests_as_examples(told):
+    rule = RULE.replace('action = "label"', 'action = "allow"').replace('label = "spam"\n', "")
+    digest = "0123456789abcdef" * 2
+    fields = f'type = "allow"\nauthors = ["bob"]\ndigests = ["{digest}"]'
+    assert told(GOOD + rule.format(fields=fields, matches=f'"bob", "{digest}"', passes='"alice"')) == []
+
+
+def test_there_are_not_more_flood_rules_than_may_keep_counts(told):
+    one = RULE.format(
+        fields=FLOOD,
+        matches='"9 posts in 9 s"',
+        passes='"1 post in 9 s"',
+    )
+    text = GOOD + "".join(one.replace('"more"', f'"more-{number}"') for number in range(9))
+    ((_, _, problem),) = told(text)
+    assert problem == "$.rules[10].type (rule more-8): there are 9 rules of this type, 8 are allowed"
+
+
+def test_the_page_on_policies_shows_every_type_of_rule_and_its_examples_hold(told, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    shown = "\n".join(re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    (tmp_path / "words" / "slurs.txt").write_text("slur\n")
+    labels = "\n".join(f'[[labels]]\nname = "{name}"\ndescription = "d"' for name in ("hate", "scam"))
+    assert told(GOOD.partition("[[rules]]")[0] + labels + "\n" + shown) == []
+    types = {shape.__struct_config__.tag for shape in get_args(Rule)}
+    assert set(re.findall(r'^type = "(\w+)"$', shown, re.MULTILINE)) == types
