@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import KafkaConnectionError, NoError, UnknownMemberIdError
+from aiokafka.errors import NoError, UnknownMemberIdError
 from aiokafka.protocol.group import JoinGroupRequest
 
 from streams.connecting import PatientConsumer
@@ -35,7 +35,6 @@ class MemberConsumer(PatientConsumer):
         self, *, group_instance_id: str | None, on_fenced: Callable[[Fenced], None], **options: Any
     ) -> None:
         super().__init__(group_instance_id=group_instance_id, **options)
-        self._client = SteadyClient(self._client)
         if group_instance_id is not None:
             self._client = KnownMember(self._client, group_instance_id, on_fenced)
 
@@ -45,30 +44,12 @@ class MemberConsumer(PatientConsumer):
         return self._coordinator is not None and self._coordinator.generation >= 0
 
 
-class SteadyClient:
-    """A client that survives a connection which has just ended.
-
-    uvloop refuses to write to it with an error that aiokafka does not expect, and would fetch nothing after.
-    """
-
-    def __init__(self, client: aiokafka.client.AIOKafkaClient) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
-        """Send it; aiokafka tries again whatever fails for its connection."""
-        try:
-            return await self._client.send(node_id, request, **options)
-        except RuntimeError as closed:
-            raise KafkaConnectionError(str(closed)) from closed
-
-
 class KnownMember:
     """What a static member says to the brokers, and hears."""
 
-    def __init__(self, client: SteadyClient, instance: str, on_fenced: Callable[[Fenced], None]) -> None:
+    def __init__(
+        self, client: aiokafka.client.AIOKafkaClient, instance: str, on_fenced: Callable[[Fenced], None]
+    ) -> None:
         self._client = client
         self._instance = instance
         self._on_fenced = on_fenced

@@ -155,12 +155,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise ConsumerStoppedError
         self._check_errors(consumer)
         limit = max_records or 1
+        self.fetched_in = consumer._coordinator.generation
         with fetcher._subscriptions.fetch_context():
             records = await self._buffered(fetcher, active_partitions, limit)
             if not (records or self.unreadable) and await _arrived(fetcher, timeout or 0.0):
                 records = await self._buffered(fetcher, active_partitions, limit)
-            self.fetched_in = consumer._coordinator.generation
-            return records
+        # Asking may wait for the end of a rebalance: then some of it is of the generation before.
+        return records if self.fetched_in == consumer._coordinator.generation else {}
 
     @Service.task
     async def _listen(self) -> None:
@@ -244,6 +245,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except (TimeoutError, asyncio.CancelledError):
             # aiokafka passes on the cancelling of its own requests as if it were ours.
             self.log.warning("the connection to Kafka did not close in time")
+            if self._consumer is not None:
+                self._consumer._client.drop()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock reports assume its own bookkeeping; the engine's watchdog replaces them."""

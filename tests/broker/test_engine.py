@@ -8,7 +8,6 @@ from pathlib import Path
 import confluent_kafka as ck
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
 from aiokafka.record.util import calc_crc32c
@@ -16,10 +15,14 @@ from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
+from infra.kafka import aiokafka_options
+from schemas.settings import KafkaSettings
+from streams.broadcast import Broadcast
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import CrashLoop
 from streams.ports import Record
+from streams.rescuing import Rescuer
 from streams.transport import PositionLost
 
 EVENTS = 3_000
@@ -176,6 +179,26 @@ async def test_a_record_that_aiokafka_cannot_read_stops_nobody(
     assert not stage.failures
 
 
+async def test_a_broadcast_goes_on_behind_a_record_that_aiokafka_cannot_read(kafka: str, topics: str) -> None:
+    """On `policy` or `control` such a record would keep every worker from starting."""
+    topic = f"{topics}patient"
+    produce(kafka, topic, range(0, 3 * PARTITIONS, PARTITIONS))
+    await _produce_with_a_header_that_is_no_text(kafka, topic, b"before")
+    heard: list[bytes | None] = []
+    broadcast = Broadcast(
+        topic,
+        lambda record: heard.append(record.value),
+        aiokafka_options(KafkaSettings(), kafka),
+        Rescuer({"bootstrap.servers": kafka}),
+    )
+    await broadcast.start()
+    assert heard[-1] == b"before"
+    await _produce_with_a_header_that_is_no_text(kafka, topic, b"after")
+    await eventually(lambda: heard[-1] == b"after", within_s=30)
+    await broadcast.stop()
+    assert len(heard) == len(set(heard)) == 5
+
+
 async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: bytes) -> None:
     """As any client in another language may do: a header's name is bytes to the broker."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
@@ -235,24 +258,6 @@ async def test_a_right_that_is_missing_at_the_first_join_is_told(
     async with asyncio.timeout(30), running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
         await eventually(lambda: stage.app.crash_reason, within_s=20)
         assert isinstance(stage.app.crash_reason, GroupAuthorizationFailedError)
-
-
-async def test_a_connection_that_ends_as_it_is_asked_costs_one_try(
-    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That is how uvloop tells it, and aiokafka expects something else."""
-    send, left = AIOKafkaClient.send, [RuntimeError("the handler is closed")]
-
-    async def closed(client: AIOKafkaClient, node_id: int, request: object, **options: object) -> object:
-        if left and type(request).__name__ == "FetchRequest":
-            raise left.pop()
-        return await send(client, node_id, request, **options)
-
-    monkeypatch.setattr(AIOKafkaClient, "send", closed)
-    produce(kafka, f"{topics}patient", range(10))
-    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
-        await eventually(lambda: stage.partitions.counts.settled == 10, within_s=20)
-    assert not left
 
 
 def _fail_to_join(monkeypatch: pytest.MonkeyPatch, *errors: KafkaError) -> None:
