@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from infra.bench.engine_suite import latency, memory, second, slow, speed, urgent
+from infra.bench.engine_suite import latency, memory, second, slow, speed, starting, urgent
 from infra.bench.engine_suite.arena import Arena, arena
 from infra.bench.engine_suite.effort import Effort, Section
 from infra.bench.report import Finding, summary
@@ -19,6 +19,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "speed": ("CPU of a record and records in a second, beside raw and others.", speed.run),
     "latency": ("From a record to its output, 1,000 in a second.", latency.run),
     "urgent": ("A critical record behind a backlog, beside a consumer for each priority.", urgent.run),
+    "starting": ("From nothing to the first records.", starting.run),
     "second": ("What a second process gains.", second.run),
     "slow": ("Slow records in flight.", slow.run),
     "memory": ("Memory while many records go by.", memory.run),

@@ -24,7 +24,7 @@ CONTENDERS: dict[str, tuple[str, str]] = {
     "asyncio": ("infra.bench.engine_suite.sleeping", "run"),
     "ours": ("infra.bench.engine_suite.ours", "run"),
 }
-_GC_THRESHOLDS = (20_000, 20, 50)
+_GC_THRESHOLDS = (5_000, 40, 50)
 
 
 def main() -> None:
