@@ -37,9 +37,6 @@ _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
 # The group's coordinator is listened to this often where nothing is fetched.
 _LISTEN_S = 0.5
-# A fetch that brought fewer records than this leaves the next ones so much time to come together.
-_TRICKLE_RECORDS = 32
-_TRICKLE_S = 0.001
 # Batches that may lie before the agents: enough to keep them busy while the next fetch is under way, few
 # enough that a critical record does not queue behind a backlog that was fetched before it.
 _BATCHES_WAITING_MAX = 3
@@ -281,10 +278,8 @@ class BatchConsumer(driver.Consumer):
             while not (self.should_stop or fetcher.should_stop):
                 records = await self._next_records()
                 await self._deliver(records)
-                # A fetch that finds its records buffered never leaves the loop to others by itself. And where
-                # few came, more come together meanwhile: each fetch costs what fifty records do.
-                is_trickle = records and sum(map(len, records.values())) < _TRICKLE_RECORDS
-                await asyncio.sleep(_TRICKLE_S if is_trickle else 0)
+                # A fetch that finds its records buffered never leaves the loop to others by itself.
+                await asyncio.sleep(0)
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise

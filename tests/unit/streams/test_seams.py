@@ -81,8 +81,6 @@ OURS = {
     "_LISTEN_S",
     "_POLL_INTERVAL_MS",
     "_RESCUED_AT_ONCE",
-    "_TRICKLE_RECORDS",
-    "_TRICKLE_S",
 }
 
 
