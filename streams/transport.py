@@ -137,6 +137,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """We were frozen, and replaced: what we hold is another's, and we may not even ask to join."""
         asyncio.run_coroutine_threadsafe(self.consumer.crash(reason), self.parent_loop)
 
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+        """Ask the thread itself: Faust's queue of calls costs each fetch two more rounds of its loop."""
+        if self.thread_loop.is_closed():
+            raise ConsumerStoppedError
+        fetch = self._fetch_records(
+            self._ensure_consumer(),
+            active_partitions or set(),
+            timeout=timeout,
+            max_records=self.consumer.options.batch_records_max,
+        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
+
     async def _fetch_records(
         self,
         consumer: aiokafka.AIOKafkaConsumer,
