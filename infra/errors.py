@@ -50,6 +50,8 @@ class ExitCode(IntEnum):
     """Nothing of Penstock runs for this data directory."""
     FENCED = 16
     """Another process has taken over this worker's place in its group."""
+    FORBIDDEN = 17
+    """Kafka does not let our user do what a worker must."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
     READER_GONE = 141

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -19,13 +20,22 @@ _LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "httpx", "httpcore", "libr
 # A broker that is away for ten minutes is worth a line now and then, not two in a second.
 _REPEATED_AFTER_S = 30.0
 _KINDS_MAX = 1_000
+# What of ours speaks of every try while a broker is away.
+_TRYING = ("streams.broadcast", "streams.transport")
+# How mode tells of a service that ends.
+_CRASHED = "Crashed reason=%r"
 
 
 class Sparing(logging.Filter):
-    """Of what a library says again and again about the same, one line in half a minute, with a count."""
+    """Of what is said again and again about the same, one line in half a minute, with a count.
 
-    def __init__(self) -> None:
+    Of a request to Kafka that nobody waits for any more, a line instead of a traceback. Of the end of a service
+    nothing, where the process's last line says why.
+    """
+
+    def __init__(self, is_told: Callable[[BaseException], bool] = lambda _: False) -> None:
         super().__init__()
+        self._is_told = is_told
         self._said_at_s: dict[tuple[object, ...], float] = {}
         self._left_out: Counter[tuple[object, ...]] = Counter()
 
@@ -34,8 +44,11 @@ class Sparing(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to let it through."""
-        if record.name.partition(".")[0] not in _LIBRARIES:
+        if self._is_crash_told(record):
+            return False
+        if record.name.partition(".")[0] not in _LIBRARIES and record.name not in _TRYING:
             return True
+        _shorten(record)
         # aiokafka's first argument is the node, librdkafka's the kind of trouble.
         about = record.args[0] if isinstance(record.args, tuple) and record.args else ""
         kind = (record.name, record.levelno, record.msg, str(about))
@@ -50,12 +63,31 @@ class Sparing(logging.Filter):
             record.msg, record.args = f"{record.getMessage()} ({left_out} more like it)", ()
         return True
 
+    def _is_crash_told(self, record: logging.LogRecord) -> bool:
+        if not (isinstance(record.msg, str) and record.msg.endswith(_CRASHED) and record.args):
+            return False
+        reason = record.args[0] if isinstance(record.args, tuple) else None
+        return isinstance(reason, BaseException) and self._is_told(reason)
 
-def open_log(level: Level) -> None:
-    """Log to stderr from here on."""
+
+def _shorten(record: logging.LogRecord) -> None:
+    """What asyncio says of an error of Kafka's that nobody retrieved, as that of a commit that was given up."""
+    trouble = record.exc_info[1] if record.exc_info else None
+    if record.name == "asyncio" and trouble is not None and _is_kafkas(trouble):
+        record.msg = "a request to Kafka that nobody waits for any more has failed: %s"
+        record.args, record.exc_info, record.exc_text = (type(trouble).__name__,), None, None
+
+
+def _is_kafkas(trouble: BaseException) -> bool:
+    # By name: most processes that log never load aiokafka.
+    return any(kind.__module__ == "aiokafka.errors" for kind in type(trouble).__mro__)
+
+
+def open_log(level: Level, is_told: Callable[[BaseException], bool] = lambda _: False) -> None:
+    """Log to stderr from here on; `is_told` says of which reasons to end the last line tells enough."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(_FORMAT))
-    handler.addFilter(Sparing())
+    handler.addFilter(Sparing(is_told))
     logging.getLogger().handlers = [handler]
     for name in _LIBRARIES:
         # A level of its own stays when ours changes; below it, records are not even made.

@@ -99,11 +99,18 @@ def _stages(status: WorkerStatus) -> Iterator[Metric]:
     for stage in status.stages:
         last.add_metric([stage.stage], stage.rebalance_last_ms / _MS_PER_S)
     yield last
+    away = GaugeMetricFamily(
+        "penstock_kafka_away_seconds", "For how long no broker has answered.", labels=["stage"]
+    )
+    for stage in status.stages:
+        away.add_metric([stage.stage], stage.away_ms / _MS_PER_S)
+    yield away
 
 
 def _waiting(status: WorkerStatus) -> Iterator[Metric]:
     """What is known of each partition, by stage and priority: a partition is no label."""
     groups: defaultdict[tuple[str, str], list[PartitionStatus]] = defaultdict(list)
+    away = {stage.stage for stage in status.stages if stage.is_away}
     for stage in status.stages:
         for partition in stage.partitions:
             groups[stage.stage, _priority_of(partition.topic)].append(partition)
@@ -125,7 +132,9 @@ def _waiting(status: WorkerStatus) -> Iterator[Metric]:
     for name, text, value in gauges:
         family = GaugeMetricFamily(f"penstock_{name}", text, labels=["stage", "priority"])
         for (stage_name, priority), owned in groups.items():
-            family.add_metric([stage_name, priority], value(owned))
+            # While Kafka is away nobody knows how far its topics go: no figure is better than an old one.
+            if not (name == "lag_records" and stage_name in away):
+                family.add_metric([stage_name, priority], value(owned))
         yield family
 
 

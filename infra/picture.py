@@ -110,10 +110,14 @@ def _stage(stage: StageStatus) -> str:
     partitions = stage.partitions
     held = sum(partition.held for partition in partitions)
     oldest_ms = max((partition.oldest_ms for partition in partitions), default=0.0)
+    age, lag = f"{oldest_ms / 1_000:.1f} s old", str(sum(partition.lag for partition in partitions))
+    if stage.is_away:
+        # How far the topics go by now, nobody knows.
+        age, lag = age if oldest_ms else "?", "?"
     return (
         f"{stage.stage}: {len(partitions)} partitions{f' ({held} held)' if held else ''}, "
         f"{stage.settled} settled, {sum(partition.unsettled for partition in partitions)} unsettled, "
-        f"watermark {oldest_ms / 1_000:.1f} s old, lag {sum(partition.lag for partition in partitions)}"
+        f"watermark {age}, lag {lag}"
         + "".join(f", {count} {what}" for what, count in _rarities(stage) if count)
     )
 

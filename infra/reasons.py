@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NoBrokersAvailable,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    StaleMetadata,
+    TopicAuthorizationFailedError,
+)
+
 from infra.errors import ExitCode, Failure
 from schemas.errors import UnknownVersion
 from streams.failing import CrashLoop
@@ -14,20 +29,69 @@ _CODES: dict[type[BaseException], ExitCode] = {
     PositionLost: ExitCode.POSITION_LOST,
     UnknownVersion: ExitCode.UNKNOWN_VERSION,
 }
+# What aiokafka raises where no broker answers, or none that can.
+_AWAY = (
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NoBrokersAvailable,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    StaleMetadata,
+)
+_RIGHTS = {GroupAuthorizationFailedError: "group", TopicAuthorizationFailedError: "topic"}
 RUNBOOK = "docs/operations.md"
 
 
 def code_of(reason: BaseException) -> ExitCode:
     """The exit code; whatever nobody has thought of is a bug of ours."""
-    if isinstance(reason, Failure):
-        return reason.exit_code
-    return _CODES.get(type(reason), ExitCode.UNEXPECTED)
+    return _judged(reason)[0]
 
 
 def told(reason: BaseException) -> str:
-    """A sentence of ours as it is; of a foreign error only its name, because its words may quote content."""
-    known = isinstance(reason, Failure) or type(reason) in _CODES
-    return str(reason) if known else type(reason).__name__
+    """A sentence of ours; of a foreign error only its name, because its words may quote content."""
+    return _judged(reason)[1]
+
+
+def is_told(reason: BaseException) -> bool:
+    """Whether the last line of a worker says all there is to say: then nobody wants a traceback."""
+    return code_of(reason) != ExitCode.UNEXPECTED
+
+
+def _judged(reason: BaseException) -> tuple[ExitCode, str]:
+    """The first known one among a reason and what it came from: libraries wrap errors in theirs."""
+    for one in _chain(reason):
+        if isinstance(one, Failure):
+            return one.exit_code, str(one)
+        if type(one) in _CODES:
+            return _CODES[type(one)], str(one)
+        if isinstance(one, _AWAY):
+            return ExitCode.KAFKA_UNREACHABLE, (
+                f"Kafka does not answer any more ({type(one).__name__}): see that its brokers run and that "
+                "kafka.bootstrap leads to them, then start again"
+            )
+        if what := _RIGHTS.get(type(one)):
+            return ExitCode.FORBIDDEN, (
+                f"Kafka does not let our user read the {what} {_named(one)}: let an administrator give it "
+                f"the right READ on that {what}"
+            )
+    return ExitCode.UNEXPECTED, type(reason).__name__
+
+
+def _chain(reason: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    one: BaseException | None = reason
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__
+
+
+def _named(refusal: BaseException) -> str:
+    """The groups or topics that a refusal is about; their names are ours."""
+    about = refusal.args[0] if refusal.args else "(it does not say which)"
+    return about if isinstance(about, str) else ", ".join(sorted(map(str, about)))
 
 
 def last_words(code: ExitCode, sentence: str) -> str:

@@ -41,7 +41,7 @@ from streams.clock import SystemClock
 from streams.core.orders import Orders
 from streams.dispatch import Dispatch
 from streams.guidance import Guidance
-from streams.observing import PolicyStatus, Tally, WorkerStatus
+from streams.observing import AWAY_AFTER_MS, PolicyStatus, Tally, WorkerStatus
 from streams.partitions import Partitions
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
@@ -127,6 +127,13 @@ class Worker:
         try:
             await self._until_stopping(self._start())
             await self._stopping.wait()
+        except Failure:
+            raise
+        except Exception as trouble:
+            # What Kafka does to a start is no mistake of ours.
+            if code_of(trouble) == ExitCode.UNEXPECTED:
+                raise
+            self.stop(trouble)
         finally:
             reloading.cancel()
             await self._stop()
@@ -278,9 +285,12 @@ class Worker:
 
     @property
     def waits_for(self) -> str:
-        """Why the worker does not judge yet; empty once every stage was given its partitions."""
+        """Why the worker does not judge; empty while every stage has its partitions and Kafka answers."""
         if self._stopping.is_set():
             return "The worker is stopping."
+        away_ms = max((partitions.away_ms() for partitions in self.partitions.values()), default=0.0)
+        if away_ms >= AWAY_AFTER_MS:
+            return f"Kafka has not answered for {away_ms / 1_000:.0f} s."
         for stage in self.stages:
             if stage not in self.partitions:
                 return f"{stage} has not started yet."

@@ -21,6 +21,10 @@ from streams.core.rules import Finding
 _SERIES_MAX = 1_024
 _OTHERS = "others"
 _SENTENCE_CHARS_MAX = 300
+AWAY_AFTER_MS = 5_000.0
+"""From here on a Kafka that does not answer is away: a broker that is started anew, or a leader that changes,
+takes less.
+"""
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,13 @@ class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     backoffs: int = 0
     condemned: int = 0
+    away_ms: float = 0.0
+    """For how long no broker has answered this stage; 0 while one does."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Kafka is away: what is said of lag is then what it was."""
+        return self.away_ms >= AWAY_AFTER_MS
 
     def __str__(self) -> str:
         unsettled = sum(partition.unsettled for partition in self.partitions)

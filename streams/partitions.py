@@ -166,6 +166,8 @@ class Partitions:
     """From the beginning of a drain until the partitions are let go: no work begins."""
     end_of: Callable[[TopicPartition], int | None] = lambda _: None
     """How far a partition goes, as the last fetch told; the transport knows."""
+    away_ms: Callable[[], float] = lambda: 0.0
+    """For how long no broker has answered; the transport knows."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
     _uncommitted: int = 0  # Records settled since the last commit began.
     _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
@@ -347,6 +349,7 @@ class Partitions:
             partitions=tuple(
                 self._status_of(owned, is_held=tp in held_now) for tp, owned in self.owned.items()
             ),
+            away_ms=self.away_ms(),
             **asdict(self.counts),
         )
 

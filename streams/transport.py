@@ -241,7 +241,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             async with asyncio.timeout(_COMMIT_S):
                 await consumer.commit(payload)
-        except (KafkaError, IllegalStateError, TimeoutError) as refusal:
+        except TimeoutError:
+            self.log.warning("a commit was not answered in %g s, it will be repeated", _COMMIT_S)
+            return False
+        except (KafkaError, IllegalStateError) as refusal:
             self.log.warning("commit refused, it will be repeated: %s", type(refusal).__name__)
             return False
         return True
@@ -257,6 +260,17 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             if self._consumer is not None:
                 self._consumer._client.drop()
 
+    def _start_thread(self) -> None:
+        """Run; a crash was told by then, and Python need not print it once more."""
+        try:
+            super()._start_thread()
+        except Exception:
+            if self.crash_reason is None:
+                raise
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Mode would print a traceback past the log, which is told of the crash as well."""
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock reports assume its own bookkeeping; the engine's watchdog replaces them."""
 
@@ -271,6 +285,7 @@ class BatchConsumer(driver.Consumer):
         self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
         self.partitions.end_of = self._end_of
+        self.partitions.away_ms = self._away_ms
         self._kept: dict[TopicPartition, list[Any]] = {}
         """What came of a topic while it was being paused; of the present generation only."""
 
@@ -443,6 +458,10 @@ class BatchConsumer(driver.Consumer):
         except (IllegalStateError, ConsumerNotStarted):
             # Between two assignments nobody knows.
             return None
+
+    def _away_ms(self) -> float:
+        consumer = self._thread._consumer
+        return consumer.away_ms if isinstance(consumer, MemberConsumer) else 0.0
 
     # -- commit ---------------------------------------------------------------------------------------------
 

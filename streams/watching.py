@@ -1,4 +1,7 @@
-"""The watchdog: tells once of what stands still, and sends to the tail what waits for too long."""
+"""The watchdog: tells once of what stands still, or of Kafka that is away, and when it is back.
+
+It also sends to the tail what waits for too long.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from mode import Service
 from schemas.settings import EngineSettings
 from streams.core.watching import Finding, Patience, examine
 from streams.dispatch import Dispatch
-from streams.observing import PartitionStatus, Tally
+from streams.observing import AWAY_AFTER_MS, PartitionStatus, Tally
 from streams.partitions import Partitions, TopicPartition
 
 # Often enough to tell within a tenth of the shortest patience that the settings allow.
@@ -42,6 +45,8 @@ class Watchdog(Service):
         self._retention_ms = retention_ms
         self._tally = tally
         self._told: dict[TopicPartition, Finding] = {}
+        self._away_ms = 0.0
+        """For how long Kafka was away at the last look; 0 where it was not."""
 
     @Service.task
     async def _watch(self) -> None:
@@ -52,6 +57,7 @@ class Watchdog(Service):
     def look(self) -> None:
         """Look once: tell what is new, and forget what is well again."""
         self._dispatch.release_overdue()
+        self._look_for_kafka()
         patience = Patience(self._settings().stuck_after_s * 1_000, self._retention_ms)
         found: dict[TopicPartition, Finding] = {}
         for stage in self._stages():
@@ -63,6 +69,16 @@ class Watchdog(Service):
                     if self._told.get(tp) != finding:
                         self._tell(finding, stage.partition_status(tp))
         self._told = found
+
+    def _look_for_kafka(self) -> None:
+        away_ms = max((stage.away_ms() for stage in self._stages()), default=0.0)
+        was_away_ms, self._away_ms = self._away_ms, away_ms if away_ms >= AWAY_AFTER_MS else 0.0
+        if self._away_ms and not was_away_ms:
+            sentence = f"Kafka has not answered for {away_ms / 1_000:.0f} s; the work goes on once it does"
+            self.log.warning(sentence)
+            self._tally.error(sentence)
+        elif was_away_ms and not self._away_ms:
+            self.log.warning("Kafka answers again, after %.0f s", was_away_ms / 1_000)
 
     def _tell(self, finding: Finding, partition: PartitionStatus) -> None:
         self.log.warning(_SENTENCES[finding], partition)

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from infra.cli import complain
     from infra.errors import ExitCode, Failure
     from infra.logs import open_log
-    from infra.reasons import last_words
+    from infra.reasons import is_told, last_words
     from infra.settings import load
     from infra.supervise.lock import name_lock
     from infra.worker import STAGES, Worker
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         )
     loaded = load(args)
 
-    open_log(loaded.settings.telemetry.log_level)
+    open_log(loaded.settings.telemetry.log_level, is_told)
 
     async def main() -> ExitCode:
         worker = Worker(loaded, args.name, stages)

@@ -21,6 +21,7 @@ _MISTAKES = {
     ExitCode.POLICY,
     ExitCode.POSITION_LOST,
     ExitCode.UNKNOWN_VERSION,
+    ExitCode.FORBIDDEN,
     # Started again, it would throw out the one that has replaced it, and so on for ever.
     ExitCode.FENCED,
 }

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.errors import ExitCode, Failure
 from infra.http import WorkerHttp
 from infra.metrics import exposition
+from infra.picture import Picture, told
 from schemas.verdict import ModelRef, PolicyRef, Timing, Verdict
 from streams.core.histogram import BOUNDS_MS
 from streams.observing import (
@@ -127,6 +128,34 @@ async def test_metrics_are_prometheus_text(client):
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
         assert await answer.read() == exposition(STATUS)
+
+
+def test_while_kafka_is_away_its_lag_is_no_figure():
+    (stage,) = STATUS.stages
+    assert figure(STATUS, "penstock_kafka_away_seconds", stage="triage") == 0
+    assert figure(STATUS, "penstock_lag_records", stage="triage", priority="low") == 10
+    stage = msgspec.structs.replace(stage, away_ms=61_000.0)
+    away = msgspec.structs.replace(STATUS, stages=(stage,))
+    assert figure(away, "penstock_kafka_away_seconds", stage="triage") == 61
+    assert figure(away, "penstock_unsettled_records", stage="triage", priority="low") == 2
+    assert not any(name == "penstock_lag_records" for name, _ in figures(away))
+
+
+@pytest.mark.parametrize(
+    ("away_ms", "oldest_ms", "said"),
+    [
+        (0.0, 1_500.0, "watermark 1.5 s old, lag 10"),
+        (61_000.0, 1_500.0, "watermark 1.5 s old, lag ?"),
+        (61_000.0, 0.0, "watermark ?, lag ?"),
+    ],
+)
+def test_while_kafka_is_away_status_does_not_know_the_lag(away_ms, oldest_ms, said):
+    stage = msgspec.structs.replace(
+        STATUS.stages[0], away_ms=away_ms, partitions=(partition("x.content.low", 0, oldest_ms=oldest_ms),)
+    )
+    worker = msgspec.structs.replace(STATUS, stages=(stage,))
+    lines = told(Picture(data_dir="d", workers={"worker-1": worker}))
+    assert any(said in line for line in lines)
 
 
 async def test_a_worker_that_answers_is_live(client):

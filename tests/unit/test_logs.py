@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from aiokafka.errors import NodeNotReadyError
+
 from infra.logs import Sparing
 
 _SCRIPT = """
@@ -73,3 +76,40 @@ def test_the_kinds_that_are_remembered_are_bounded() -> None:
     sparing = Sparing()
     assert all(sparing.filter(said("aiokafka", "%s", number)) for number in range(2_500))
     assert repr(sparing) == "<Sparing | 500 kinds of lines>"
+
+
+def unretrieved(trouble: Exception, *, at_s: float) -> logging.LogRecord:
+    record = said("asyncio", f"Task exception was never retrieved\nfuture: <Task-{at_s}>", at_s=at_s)
+    record.exc_info = (type(trouble), trouble, None)
+    return record
+
+
+def test_what_kafka_did_to_requests_that_nobody_waits_for_is_a_line_now_and_then() -> None:
+    sparing = Sparing()
+    spoken = [unretrieved(NodeNotReadyError(), at_s=at) for at in range(31)]
+    heard = [record for record in spoken if sparing.filter(record)]
+    line = "a request to Kafka that nobody waits for any more has failed: NodeNotReadyError"
+    assert [record.getMessage() for record in heard] == [line, f"{line} (29 more like it)"]
+    assert not any(record.exc_info for record in heard)
+
+
+def test_a_bug_that_nobody_retrieved_keeps_its_traceback() -> None:
+    record = unretrieved(ValueError(), at_s=0)
+    assert Sparing().filter(record)
+    assert record.exc_info
+
+
+def test_our_own_line_of_a_commit_is_thinned_as_well() -> None:
+    sparing = Sparing()
+    line = "[^--Thread]: a commit was not answered in %g s, it will be repeated"
+    heard = [sparing.filter(said("streams.transport", line, 5.0, at_s=at)) for at in range(0, 60, 2)]
+    assert sum(heard) == 2
+
+
+@pytest.mark.parametrize(("reason", "is_heard"), [(NodeNotReadyError(), False), (ValueError(), True)])
+def test_of_the_end_of_a_service_nothing_is_said_where_the_last_line_says_why(
+    reason: Exception, is_heard: bool
+) -> None:
+    sparing = Sparing(lambda reason: isinstance(reason, NodeNotReadyError))
+    assert sparing.filter(said("faust.app.base", "[^App]: Crashed reason=%r", reason)) == is_heard
+    assert sparing.filter(said("streams.transport", "[^--T]: Crashed reason=%r", reason)) == is_heard

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    TopicAuthorizationFailedError,
+)
 
 from infra.errors import ExitCode, Failure
-from infra.reasons import RUNBOOK, code_of, heading, last_words, told
+from infra.reasons import RUNBOOK, code_of, heading, is_told, last_words, told
 from infra.supervise.deciding import Death, GiveUp, Restart, restart_or_give_up
 from schemas.errors import UnknownVersion
 from schemas.settings import SuperviseSettings
@@ -17,7 +24,30 @@ from streams.partitions import TopicPartition
 from streams.transport import PositionLost
 
 PAGE = (Path(__file__).parents[2] / RUNBOOK).read_text(encoding="utf-8")
+AWAY = (
+    "Kafka does not answer any more ({}): see that its brokers run and that kafka.bootstrap leads to them, then "
+    "start again"
+)
+FORBIDDEN = (
+    "Kafka does not let our user read the {0} {1}: let an administrator give it the right READ on that {0}"
+)
+
+
+def wrapped(reason: Exception) -> Exception:
+    """As a library hands it on."""
+    wrapper = RuntimeError("crashed")
+    wrapper.__cause__ = reason
+    return wrapper
+
+
 REASONS = [
+    (KafkaConnectionError("Unable to bootstrap"), 3, AWAY.format("KafkaConnectionError")),
+    (wrapped(NodeNotReadyError()), 3, AWAY.format("NodeNotReadyError")),
+    (GroupAuthorizationFailedError("penstock.judge"), 17, FORBIDDEN.format("group", "penstock.judge")),
+    (TopicAuthorizationFailedError({"b", "a"}), 17, FORBIDDEN.format("topic", "a, b")),
+    (TopicAuthorizationFailedError("policy"), 17, FORBIDDEN.format("topic", "policy")),
+    (KafkaError("what it quotes"), 1, "KafkaError"),
+    (wrapped(ValueError("the content itself")), 1, "RuntimeError"),
     (Failure("No broker answers.", exit_code=ExitCode.KAFKA_UNREACHABLE), 3, "No broker answers."),
     (
         PositionLost(TopicPartition("t", 1), expected=4, earliest=9),
@@ -39,6 +69,7 @@ REASONS = [
 def test_each_reason_has_its_code_and_its_sentence(reason, code, sentence):
     assert code_of(reason) == code
     assert told(reason) == (sentence or str(reason))
+    assert is_told(reason) == (code != ExitCode.UNEXPECTED)
 
 
 @pytest.mark.parametrize("code", [code for code in ExitCode if 0 < code < 100])

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import uvloop
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
 
 from streams.connecting import PatientClient, PatientConsumer, PatientWriter
 
@@ -68,4 +73,80 @@ async def test_a_consumer_has_such_a_client_with_its_own_options() -> None:
     assert isinstance(client, PatientClient)
     assert (client._request_timeout_ms, client._client_id) == (1_234, "penstock")  # noqa: SLF001
     assert client.hosts[0][:2] == ("127.0.0.1", 9)
+    await consumer.stop()
+
+
+class Asked:
+    """A client whose requests end as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.client = PatientClient(bootstrap_servers="127.0.0.1:9")
+        self.silence = self.client.silence
+        self.outcome: BaseException | None = None
+        self.meanwhile_ms: float | None = None
+
+        async def send(_: AIOKafkaClient, _node_id: int, _request: object, **_options: Any) -> str:
+            await asyncio.sleep(0.01)
+            self.meanwhile_ms = self.silence.lasts_ms
+            if self.outcome is not None:
+                raise self.outcome
+            return "answer"
+
+        monkeypatch.setattr(AIOKafkaClient, "send", send)
+
+    async def ask(self, outcome: BaseException | None = None, *, fetch: bool = False) -> None:
+        self.outcome = outcome
+        request = FetchRequest(-1, 0, 0, 0, []) if fetch else FindCoordinatorRequest("g", 0)
+        if outcome is None:
+            assert await self.client.send(1, request) == "answer"
+            return
+        with pytest.raises(type(outcome)):
+            await self.client.send(1, request)
+
+
+@pytest.fixture
+async def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    return Asked(monkeypatch)
+
+
+async def test_silence_lasts_from_the_first_question_without_an_answer_to_the_next_answer(
+    asked: Asked,
+) -> None:
+    await asked.ask()
+    assert asked.meanwhile_ms
+    assert asked.silence.lasts_ms == 0
+    await asked.ask(KafkaConnectionError())
+    began_s = asked.silence.since_s
+    assert began_s
+    await asked.ask(NodeNotReadyError())
+    assert asked.silence.since_s == began_s
+    assert asked.silence.lasts_ms >= 10
+    await asked.ask()
+    assert asked.silence.since_s is None
+
+
+async def test_a_fetch_that_waits_is_no_silence_and_one_that_fails_is(asked: Asked) -> None:
+    await asked.ask(fetch=True)
+    assert asked.meanwhile_ms == 0
+    await asked.ask(KafkaConnectionError(), fetch=True)
+    assert asked.silence.since_s
+
+
+@pytest.mark.parametrize("outcome", [asyncio.CancelledError(), KafkaError()])
+async def test_a_question_that_is_given_up_says_nothing(asked: Asked, outcome: BaseException) -> None:
+    await asked.ask(outcome)
+    assert asked.silence.since_s is None
+    await asked.ask(KafkaConnectionError())
+    began_s = asked.silence.since_s
+    await asked.ask(outcome)
+    assert asked.silence.since_s == began_s
+
+
+async def test_a_port_where_nobody_listens_is_silence(unused_tcp_port: int) -> None:
+    consumer = PatientConsumer(bootstrap_servers=f"127.0.0.1:{unused_tcp_port}", group_id=None)
+    client = consumer._client  # noqa: SLF001
+    client.cluster.add_coordinator(7, "127.0.0.1", unused_tcp_port, purpose=(0, "g"))
+    assert consumer.away_ms == 0
+    assert not await client.ready(7)
+    assert consumer.away_ms > 0
     await consumer.stop()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
+import pytest
 from stages import FakeNode, book, fetched, records
 from virtual_time import LoopClock, virtual
 
 from schemas.settings import EngineSettings, JudgeSettings
 from streams.dispatch import Dispatch
-from streams.observing import Tally
+from streams.observing import AWAY_AFTER_MS, Tally
 from streams.partitions import Batch, Partitions
 from streams.watching import Watchdog
 
@@ -77,3 +79,16 @@ async def test_from_half_the_retention_on_there_is_an_alarm():
     watched.hand_out([b"x"], old_ms)
     watched.watchdog.look()
     assert watched.tally.last_error.startswith("half of the retention is over for what is unsettled: ")
+
+
+@virtual
+async def test_that_kafka_is_away_is_told_once_and_that_it_is_back_too(caplog: pytest.LogCaptureFixture):
+    watched = Watched()
+    caplog.set_level(logging.WARNING)
+    for away_ms in (0.0, AWAY_AFTER_MS - 1, AWAY_AFTER_MS, 61_000.0, 0.0, 0.0):
+        watched.partitions.away_ms = lambda away_ms=away_ms: away_ms
+        watched.watchdog.look()
+    away, back = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert away == watched.tally.last_error == "Kafka has not answered for 5 s; the work goes on once it does"
+    assert back == "Kafka answers again, after 61 s"
+    assert watched.tally.errors == 1
