@@ -29,8 +29,8 @@ _CRASHED = "Crashed reason=%r"
 class Sparing(logging.Filter):
     """Of what is said again and again about the same, one line in half a minute, with a count.
 
-    Of a request to Kafka that nobody waits for any more, a line instead of a traceback. Of the end of a service
-    nothing, where the process's last line says why.
+    Of a request to Kafka that nobody waits for any more, a line instead of a traceback. Of the end of a
+    service nothing, where the process's last line says why.
     """
 
     def __init__(self, is_told: Callable[[BaseException], bool] = lambda _: False) -> None:
@@ -71,7 +71,7 @@ class Sparing(logging.Filter):
 
 
 def _shorten(record: logging.LogRecord) -> None:
-    """What asyncio says of an error of Kafka's that nobody retrieved, as that of a commit that was given up."""
+    """What asyncio says of an error of Kafka's that nobody retrieved: that of a commit that was given up."""
     trouble = record.exc_info[1] if record.exc_info else None
     if record.name == "asyncio" and trouble is not None and _is_kafkas(trouble):
         record.msg = "a request to Kafka that nobody waits for any more has failed: %s"

@@ -25,8 +25,8 @@ from streams.transport import PositionLost
 
 PAGE = (Path(__file__).parents[2] / RUNBOOK).read_text(encoding="utf-8")
 AWAY = (
-    "Kafka does not answer any more ({}): see that its brokers run and that kafka.bootstrap leads to them, then "
-    "start again"
+    "Kafka does not answer any more ({}): see that its brokers run and that kafka.bootstrap leads to them, "
+    "then start again"
 )
 FORBIDDEN = (
     "Kafka does not let our user read the {0} {1}: let an administrator give it the right READ on that {0}"

@@ -13,6 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.structs import BrokerMetadata
 
 from streams.connecting import PatientClient, PatientConsumer, PatientWriter
 
@@ -145,7 +146,7 @@ async def test_a_question_that_is_given_up_says_nothing(asked: Asked, outcome: B
 async def test_a_port_where_nobody_listens_is_silence(unused_tcp_port: int) -> None:
     consumer = PatientConsumer(bootstrap_servers=f"127.0.0.1:{unused_tcp_port}", group_id=None)
     client = consumer._client  # noqa: SLF001
-    client.cluster.add_coordinator(7, "127.0.0.1", unused_tcp_port, purpose=(0, "g"))
+    client.cluster._brokers = {7: BrokerMetadata(7, "127.0.0.1", unused_tcp_port, None)}  # noqa: SLF001
     assert consumer.away_ms == 0
     assert not await client.ready(7)
     assert consumer.away_ms > 0
