@@ -21,7 +21,7 @@ from upped import upped
 from infra.clients import reach
 from infra.embedded import EmbeddedKafka
 from infra.following import follow
-from infra.running import worker_addresses
+from infra.running import worker_addresses, worker_statuses
 from schemas.effective import EffectiveVerdicts
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from schemas.wire import decode_verdict
@@ -53,7 +53,14 @@ def test_a_broker_that_is_away_for_long_costs_neither_events_nor_memory(
             before_kb = _resident_kb(worker.pid)
             time.sleep(AWAY_S[size is FULL])
             after_kb = _resident_kb(worker.pid)
+            until(
+                lambda: "Kafka has not answered for " in _waits_for(data_dir), within_s=10, what="it says so"
+            )
         until(lambda: len(_verdicts(settings)) == EVENTS, within_s=120, what="all events have a verdict")
+        until(lambda: not _waits_for(data_dir), within_s=10, what="the worker is ready again")
+        log = (data_dir / "logs" / "worker-1.log").read_text(encoding="utf-8")
+        assert (log.count("Kafka has not answered for"), log.count("Kafka answers again, after")) == (1, 1)
+        assert "Traceback" not in log
         # The same process: nobody was started again.
         assert [address.pid for _, address in worker_addresses(data_dir)] == [worker.pid]
     assert after_kb < before_kb * GROWTH_MAX
@@ -87,6 +94,12 @@ def _verdicts(settings: Settings) -> Counter[str]:
     found = follow(settings, reach(settings), [f"{settings.topics.prefix}verdicts"], "start", on_and_on=False)
     verdicts = [decode_verdict(record.value) for record in found]
     return Counter(verdict.id for verdict in verdicts if effective.add(verdict))
+
+
+def _waits_for(data_dir: Path) -> str:
+    """Why the worker says that it is not ready."""
+    (status,) = worker_statuses(data_dir).values()
+    return status.waits_for if status else "it does not answer"
 
 
 def _resident_kb(pid: int) -> int:

@@ -46,7 +46,15 @@ def test_deaths_before_the_window_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [ExitCode.USAGE, ExitCode.POLICY, ExitCode.TOPICS, ExitCode.POSITION_LOST, ExitCode.FENCED]
+    "code",
+    [
+        ExitCode.USAGE,
+        ExitCode.POLICY,
+        ExitCode.TOPICS,
+        ExitCode.POSITION_LOST,
+        ExitCode.FENCED,
+        ExitCode.FORBIDDEN,
+    ],
 )
 def test_a_mistake_is_not_tried_again_and_is_told_in_the_childs_own_words(code: ExitCode) -> None:
     death = _death(status=code, last_words="No such policy: push one.")
