@@ -268,6 +268,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             if self.crash_reason is None:
                 raise
 
+    def _stopped_set(self) -> None:
+        """Tell the thread to stop; one that crashed may have closed its loop, and waits for nothing."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:
+            if self.crash_reason is None:
+                raise
+
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Mode would print a traceback past the log, which is told of the crash as well."""
 

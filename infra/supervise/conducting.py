@@ -230,10 +230,10 @@ class Up:
         while True:
             statuses = await beside(lambda: worker_statuses(self._data_dir))
             known = [status for status in statuses.values() if status is not None]
-            lags = [
-                partition.lag for status in known for stage in status.stages for partition in stage.partitions
-            ]
-            self._lag = sum(lags) if known else None
+            stages = [stage for status in known for stage in status.stages]
+            is_known = known and not any(stage.is_away for stage in stages)
+            lags = (partition.lag for stage in stages for partition in stage.partitions)
+            self._lag = sum(lags) if is_known else None
             await asyncio.sleep(_ASK_WORKERS_EVERY_S)
 
     def _quota(self) -> int | None:

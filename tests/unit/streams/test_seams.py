@@ -47,6 +47,7 @@ SEAMS = {
     "_getmany": driver.Consumer,
     "_new_consumer_thread": driver.Consumer,
     "_start_thread": ServiceThread,
+    "_stopped_set": ServiceThread,
     "_consumer_record": PartitionRecords,
 }
 # What is only there once an object is made; its class's source must name it.
