@@ -57,7 +57,12 @@ async def test_a_worker_that_joins_and_leaves_causes_no_loss_and_no_repeat(
     kafka: str, topics: str, tmp_path: Path
 ) -> None:
     # Some 800 records/s, so that the backlog outlives both rebalances.
-    bounds = Bounds(partition_records_max=30, total_records_max=4_000, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=30,
+        partition_bytes_max=16 << 20,
+        total_records_max=4_000,
+        total_bytes_max=64 << 20,
+    )
 
     def work(record: Record) -> float:
         return 5 * uneven(record)
@@ -99,7 +104,12 @@ async def test_the_unsettled_stay_within_the_bound_and_nothing_is_lost_by_holdin
 ) -> None:
     bound = 50
     produce(kafka, f"{topics}patient", range(EVENTS))
-    bounds = Bounds(partition_records_max=bound, total_records_max=4_000, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=bound,
+        partition_bytes_max=16 << 20,
+        total_records_max=4_000,
+        total_bytes_max=64 << 20,
+    )
     seen: list[int] = []
     async with running(Stage(kafka, topics, tmp_path, bounds=bounds, work=lambda _: 0.002)) as stage:
 
@@ -115,7 +125,12 @@ async def test_the_unsettled_stay_within_the_bound_and_nothing_is_lost_by_holdin
 
 async def test_an_urgent_record_passes_a_backlog(kafka: str, topics: str, tmp_path: Path) -> None:
     produce(kafka, f"{topics}patient", range(1, EVENTS + 1))
-    bounds = Bounds(partition_records_max=200, total_records_max=200, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=200,
+        partition_bytes_max=16 << 20,
+        total_records_max=200,
+        total_bytes_max=64 << 20,
+    )
     async with running(Stage(kafka, topics, tmp_path, bounds=bounds, work=lambda _: 0.05)) as stage:
         await eventually(lambda: stage.partitions.counts.settled > 0, within_s=30)
         produce(kafka, f"{topics}urgent", range(1))

@@ -224,7 +224,9 @@ def test_what_is_handed_out_again_is_counted(owned: Partitions):
 
 
 def test_a_partition_that_is_held_is_counted_once_until_it_is_free_again(clock: ManualClock):
-    bounds = Bounds(partition_records_max=2, total_records_max=1_000, total_bytes_max=1_000)
+    bounds = Bounds(
+        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+    )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
     batch = batch_of(partitions, 2)
@@ -267,7 +269,9 @@ def test_a_part_of_a_batch_settles_its_own_records_only(owned: Partitions):
 
 
 def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: ManualClock):
-    bounds = Bounds(partition_records_max=2, total_records_max=1_000, total_bytes_max=1_000)
+    bounds = Bounds(
+        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+    )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
     batch = batch_of(partitions, 2)
@@ -277,7 +281,9 @@ def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: Manu
 
 
 def test_bytes_hold_too_but_never_the_critical(clock: ManualClock):
-    bounds = Bounds(partition_records_max=100, total_records_max=1_000, total_bytes_max=10)
+    bounds = Bounds(
+        partition_records_max=100, partition_bytes_max=10, total_records_max=1_000, total_bytes_max=10
+    )
     partitions = book(clock, bounds=bounds)
     critical = TopicPartition(CRITICAL, 0)
     partitions.open([TP, critical])
@@ -301,7 +307,9 @@ def test_a_live_change_of_the_bounds_is_seen(clock: ManualClock):
     partitions.open([TP])
     batch_of(partitions, 5)
     assert partitions.held() == set()
-    bounds[0] = Bounds(partition_records_max=5, total_records_max=10_000, total_bytes_max=1_000)
+    bounds[0] = Bounds(
+        partition_records_max=5, partition_bytes_max=1_000, total_records_max=10_000, total_bytes_max=1_000
+    )
     assert partitions.held() == {TP}
 
 
