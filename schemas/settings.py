@@ -330,7 +330,7 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
         Meta(
             ge=5,
             le=86_400,
-            description="A watermark that rests for so long while records wait is reported.",
+            description="A partition where records wait and nothing moves for so long is reported.",
             extra=LIVE,
         ),
     ] = 120

@@ -28,7 +28,7 @@ from mode import Service
 from mode.types import ServiceT
 
 from streams.membership import Fenced, MemberConsumer
-from streams.partitions import Partitions, TopicPartition
+from streams.partitions import Partitions, Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.unpacking import lighten
 
@@ -226,6 +226,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             levels.setdefault(urgency_of(tp.topic), set()).add(tp)
         return (levels[urgency] for urgency in sorted(levels))
 
+    def reading_of(self, tp: TopicPartition) -> Reading | None:
+        """How far aiokafka is with a partition; None where it has no place there, or was never answered."""
+        subscription = self._consumer and self._consumer._subscription.subscription
+        state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
+        # Read once: it is set anew by another thread.
+        if not state or (position := state._position) is None or (end := state.highwater) is None:
+            return None
+        return Reading(position, end)
+
     async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
         """Fetch from this offset once more."""
         self._ensure_consumer().seek(tp, offset)
@@ -271,6 +280,7 @@ class BatchConsumer(driver.Consumer):
         self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
         self.partitions.end_of = self._end_of
+        self.partitions.reading_of = self._reading_of
         self._kept: dict[TopicPartition, list[Any]] = {}
         """What came of a topic while it was being paused; of the present generation only."""
 
@@ -443,6 +453,13 @@ class BatchConsumer(driver.Consumer):
         except (IllegalStateError, ConsumerNotStarted):
             # Between two assignments nobody knows.
             return None
+
+    def _reading_of(self, tp: TopicPartition) -> Reading | None:
+        reading = self._thread.reading_of(tp)
+        if reading and (kept := self._kept.get(tp)):
+            # It was read, and waits here.
+            return Reading(kept[0].offset, reading.end)
+        return reading
 
     # -- commit ---------------------------------------------------------------------------------------------
 
