@@ -58,6 +58,8 @@ class OwnedPartition:
     """When it was last seen to stand by an operator's order."""
     excused_at_ms: float = -math.inf
     """When it was last seen to stand for any cause that is known."""
+    complained_at: dict[str, int | None] = field(default_factory=dict)
+    """Of which offset each complaint was last told."""
     meter: FloodMeter = field(default_factory=FloodMeter)
     """How much authors write here; whoever owns the partition next begins anew."""
 

@@ -28,7 +28,7 @@ from mode import Service
 from mode.types import ServiceT
 
 from streams.membership import Fenced, MemberConsumer
-from streams.partitions import Partitions, Reading, TopicPartition
+from streams.partitions import OwnedPartition, Partitions, Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.unpacking import lighten
 
@@ -342,6 +342,12 @@ class BatchConsumer(driver.Consumer):
             records = await asyncio.to_thread(
                 self.options.rescuer.read, *tp, owned.expected, _RESCUED_AT_ONCE
             )
+            if not records:
+                self._complain(
+                    owned,
+                    owned.expected,
+                    "aiokafka cannot read it, and another client got no answer; trying again",
+                )
             # Where nobody answered, the same fetch fails once more and brings us here again.
             beyond = records[-1].offset + 1 if records else owned.expected or 0
             await self._thread.call_thread(self._thread.look_again, aiokafka.TopicPartition(*tp), beyond)
@@ -436,8 +442,14 @@ class BatchConsumer(driver.Consumer):
         earliest = next(iter((await self._thread.earliest_offsets(where)).values()))
         if earliest > owned.expected:
             raise PositionLost(tp, expected=owned.expected, earliest=earliest)
-        if owned.looked_again_at == owned.expected and await self._is_hole(tp, owned.expected, offset):
-            return True
+        if owned.looked_again_at == owned.expected:
+            if await self._is_hole(tp, owned.expected, offset):
+                return True
+            self._complain(
+                owned,
+                owned.expected,
+                "records were skipped, and no other client confirms the hole; looking again",
+            )
         owned.looked_again_at = owned.expected
         await self._thread.call_thread(self._thread.look_again, where, owned.expected)
         return False
@@ -446,6 +458,14 @@ class BatchConsumer(driver.Consumer):
         """Whether there is no record between the two, as another client sees it."""
         found = await asyncio.to_thread(self.options.rescuer.read, *tp, begin, 1)
         return bool(found) and found[0].offset >= end
+
+    def _complain(self, owned: OwnedPartition, offset: int | None, sentence: str) -> None:
+        """Say once of each offset what is tried there again and again."""
+        if sentence in owned.complained_at and owned.complained_at[sentence] == offset:
+            return
+        owned.complained_at[sentence] = offset
+        where = "its beginning" if offset is None else offset
+        self.log.warning("%s/%d at %s: %s", *owned.tp, where, sentence)
 
     def _end_of(self, tp: TopicPartition) -> int | None:
         try:
