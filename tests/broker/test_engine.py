@@ -21,6 +21,7 @@ from streams.broadcast import Broadcast
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import CrashLoop
+from streams.partitions import TopicPartition
 from streams.ports import Record
 from streams.rescuing import Rescuer
 from streams.transport import PositionLost
@@ -252,9 +253,16 @@ async def test_an_open_transaction_holds_its_own_partition_only_and_what_is_abor
         produce(kafka, f"{topics}urgent", range(30, 40))
         # Much less than the detour takes with which records are read that nobody shows.
         await eventually(lambda: stage.partitions.counts.settled == 20, within_s=5)
+        await eventually(lambda: _unread(stage) == {TopicPartition(f"{topics}patient", 0): 10}, within_s=5)
         producer.commit_transaction(30)
         await eventually(lambda: stage.partitions.counts.settled == 30, within_s=30)
+        # The watermark is before the marker, but nothing is left to read.
+        await eventually(lambda: not _unread(stage), within_s=5)
     assert copies(kafka, topics) == dict.fromkeys([*range(10), *range(20, 40)], 1)
+
+
+def _unread(stage: Stage) -> dict[TopicPartition, int]:
+    return {tp: standing.behind for tp, standing in stage.partitions.standings()}
 
 
 async def test_a_broker_that_goes_in_the_middle_of_the_first_join_is_asked_again(
