@@ -134,6 +134,7 @@ def _bounds(settings: Settings) -> Bounds:
     engine = settings.engine
     return Bounds(
         partition_records_max=engine.unsettled_records_max,
+        partition_bytes_max=engine.unsettled_bytes_max,
         total_records_max=engine.unsettled_records_total_max,
         total_bytes_max=engine.unsettled_bytes_total_max,
     )

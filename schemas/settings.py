@@ -292,6 +292,15 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
             extra=LIVE,
         ),
     ] = 16_000
+    unsettled_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=64 << 30,
+            description="Most unsettled bytes of one partition; it is held at the bound.",
+            extra=LIVE,
+        ),
+    ] = 64 << 20
     unsettled_bytes_total_max: Annotated[
         int, Meta(ge=1 << 20, le=64 << 30, description="Most unsettled bytes of one stage.", extra=LIVE)
     ] = 256 << 20
@@ -321,7 +330,7 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
         Meta(
             ge=5,
             le=86_400,
-            description="A watermark that rests for so long while records wait is reported.",
+            description="A partition where records wait and nothing moves for so long is reported.",
             extra=LIVE,
         ),
     ] = 120

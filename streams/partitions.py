@@ -7,6 +7,7 @@ I/O.
 from __future__ import annotations
 
 import asyncio
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from streams.core.flooding import FloodMeter
 from streams.core.pressure import Bounds, Load, held
-from streams.core.watching import Standing
+from streams.core.watching import Cause, Standing
 from streams.core.watermark import Span, Watermark
 from streams.observing import PartitionStatus, StageStatus
 from streams.ports import Clock, Record
@@ -25,6 +26,21 @@ class TopicPartition(NamedTuple):
 
     topic: str
     partition: int
+
+
+class Reading(NamedTuple):
+    """How far a partition was read, and how far it goes."""
+
+    position: int
+    """What the next fetch begins with; markers of transactions, which nobody is handed, are read too."""
+    end: int
+
+
+class _Behind(NamedTuple):
+    """A partition that goes on beyond what was read of it."""
+
+    position: int
+    since_ms: float
 
 
 @dataclass(slots=True)
@@ -38,6 +54,12 @@ class OwnedPartition:
     is_open: bool = True
     looked_again_at: int | None = None
     """The offset before which a hole was found and looked at a second time."""
+    paused_at_ms: float = -math.inf
+    """When it was last seen to stand by an operator's order."""
+    excused_at_ms: float = -math.inf
+    """When it was last seen to stand for any cause that is known."""
+    complained_at: dict[str, int | None] = field(default_factory=dict)
+    """Of which offset each complaint was last told."""
     meter: FloodMeter = field(default_factory=FloodMeter)
     """How much authors write here; whoever owns the partition next begins anew."""
 
@@ -168,10 +190,14 @@ class Partitions:
     """How far a partition goes, as the last fetch told; the transport knows."""
     away_ms: Callable[[], float] = lambda: 0.0
     """For how long no broker has answered; the transport knows."""
+    reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
+    """The same, and how far it was read; None while the transport does not know."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
     _uncommitted: int = 0  # Records settled since the last commit began.
     _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
     _held: set[TopicPartition] = field(default_factory=set)  # What the last fetch left out.
+    # Kept over rebalances: at the same position it is the same record that waits.
+    _behind: dict[TopicPartition, _Behind] = field(default_factory=dict)
     _rebalance_began_ms: float | None = None
 
     def __repr__(self) -> str:
@@ -357,16 +383,52 @@ class Partitions:
         """A picture of one partition now."""
         return self._status_of(self.owned[tp], is_held=tp in self.held())
 
-    def standings(self) -> Iterator[tuple[TopicPartition, Standing]]:
-        """What the watchdog wants to know of each partition that has something unsettled."""
+    def standings(self, *, without_nodes: bool = False) -> Iterator[tuple[TopicPartition, Standing]]:
+        """What the watchdog wants to know of each partition that has something unsettled, or unread.
+
+        `without_nodes`: what this stage asks is taken by nobody. Since when records are unread is known from
+        the looks at it: it must be asked often.
+        """
         now_ms, wall_ms = self.clock.now_ms(), self.clock.wall_ms()
+        by_nodes: Cause | None = "nodes" if without_nodes else None
+        over_bounds = self._over_bounds() | self._held
         for tp, owned in self.owned.items():
+            # Asked of all: what is unread now is so since now, even while something else is unsettled.
+            reading, since_ms = self._behind_since(owned, now_ms)
             if head := owned.watermark.head:
-                moved_at_ms = max(owned.watermark.moved_at_ms, head.fetched_at_ms)
-                yield (
-                    tp,
-                    Standing(owned.watermark.unsettled, now_ms - moved_at_ms, wall_ms - head.written_at_ms),
-                )
+                still_ms = self._still_ms(owned, head.fetched_at_ms, by_nodes)
+                age_ms = wall_ms - head.written_at_ms
+                yield tp, Standing(owned.watermark.unsettled, still_ms, age_ms, cause=by_nodes)
+            elif reading:
+                cause = "paused" if tp.topic in self.paused else "bounds" if tp in over_bounds else by_nodes
+                still_ms = self._still_ms(owned, since_ms, cause)
+                yield tp, Standing(0, still_ms, now_ms - since_ms, reading.end - reading.position, cause)
+
+    def _still_ms(self, owned: OwnedPartition, since_ms: float, cause: Cause | None) -> float:
+        """How long a partition stands, for a cause or for none."""
+        now_ms = self.clock.now_ms()
+        if cause:
+            owned.excused_at_ms = now_ms
+        if cause == "paused":
+            owned.paused_at_ms = now_ms
+        excused_at_ms = owned.paused_at_ms if cause else owned.excused_at_ms
+        return now_ms - max(owned.watermark.moved_at_ms, since_ms, excused_at_ms)
+
+    def _behind_since(self, owned: OwnedPartition, now_ms: float) -> tuple[Reading | None, float]:
+        """What is unread of a partition, if anything is, and since when it has waited as it does."""
+        reading = self.reading_of(owned.tp)
+        if reading and owned.looked_again_at is not None and owned.looked_again_at == owned.expected:
+            # What came after a hole was read and thrown away, and the hole is asked for once more.
+            reading = Reading(min(reading.position, owned.expected), reading.end)
+        if reading is None or reading.end <= reading.position:
+            # Where nothing is known there is nothing to be forgotten either.
+            if reading:
+                self._behind.pop(owned.tp, None)
+            return None, now_ms
+        known = self._behind.get(owned.tp)
+        if known is None or known.position != reading.position:
+            known = self._behind[owned.tp] = _Behind(reading.position, now_ms)
+        return reading, known.since_ms
 
     def _status_of(self, owned: OwnedPartition, *, is_held: bool) -> PartitionStatus:
         watermark = owned.watermark

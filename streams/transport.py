@@ -28,7 +28,7 @@ from mode import Service
 from mode.types import ServiceT
 
 from streams.membership import Fenced, MemberConsumer
-from streams.partitions import Partitions, TopicPartition
+from streams.partitions import OwnedPartition, Partitions, Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.unpacking import lighten
 
@@ -226,6 +226,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             levels.setdefault(urgency_of(tp.topic), set()).add(tp)
         return (levels[urgency] for urgency in sorted(levels))
 
+    def reading_of(self, tp: TopicPartition) -> Reading | None:
+        """How far aiokafka is with a partition; None where it has no place there, or was never answered."""
+        subscription = self._consumer and self._consumer._subscription.subscription
+        state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
+        # Read once: it is set anew by another thread.
+        if not state or (position := state._position) is None or (end := state.highwater) is None:
+            return None
+        return Reading(position, end)
+
     async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
         """Fetch from this offset once more."""
         self._ensure_consumer().seek(tp, offset)
@@ -294,6 +303,7 @@ class BatchConsumer(driver.Consumer):
         self.partitions = self.options.partitions
         self.partitions.end_of = self._end_of
         self.partitions.away_ms = self._away_ms
+        self.partitions.reading_of = self._reading_of
         self._kept: dict[TopicPartition, list[Any]] = {}
         """What came of a topic while it was being paused; of the present generation only."""
 
@@ -355,6 +365,12 @@ class BatchConsumer(driver.Consumer):
             records = await asyncio.to_thread(
                 self.options.rescuer.read, *tp, owned.expected, _RESCUED_AT_ONCE
             )
+            if not records:
+                self._complain(
+                    owned,
+                    owned.expected,
+                    "aiokafka cannot read it, and another client got no answer; trying again",
+                )
             # Where nobody answered, the same fetch fails once more and brings us here again.
             beyond = records[-1].offset + 1 if records else owned.expected or 0
             await self._thread.call_thread(self._thread.look_again, aiokafka.TopicPartition(*tp), beyond)
@@ -449,8 +465,14 @@ class BatchConsumer(driver.Consumer):
         earliest = next(iter((await self._thread.earliest_offsets(where)).values()))
         if earliest > owned.expected:
             raise PositionLost(tp, expected=owned.expected, earliest=earliest)
-        if owned.looked_again_at == owned.expected and await self._is_hole(tp, owned.expected, offset):
-            return True
+        if owned.looked_again_at == owned.expected:
+            if await self._is_hole(tp, owned.expected, offset):
+                return True
+            self._complain(
+                owned,
+                owned.expected,
+                "records were skipped, and no other client confirms the hole; looking again",
+            )
         owned.looked_again_at = owned.expected
         await self._thread.call_thread(self._thread.look_again, where, owned.expected)
         return False
@@ -459,6 +481,14 @@ class BatchConsumer(driver.Consumer):
         """Whether there is no record between the two, as another client sees it."""
         found = await asyncio.to_thread(self.options.rescuer.read, *tp, begin, 1)
         return bool(found) and found[0].offset >= end
+
+    def _complain(self, owned: OwnedPartition, offset: int | None, sentence: str) -> None:
+        """Say once of each offset what is tried there again and again."""
+        if sentence in owned.complained_at and owned.complained_at[sentence] == offset:
+            return
+        owned.complained_at[sentence] = offset
+        where = "its beginning" if offset is None else offset
+        self.log.warning("%s/%d at %s: %s", *owned.tp, where, sentence)
 
     def _end_of(self, tp: TopicPartition) -> int | None:
         try:
@@ -470,6 +500,13 @@ class BatchConsumer(driver.Consumer):
     def _away_ms(self) -> float:
         consumer = self._thread._consumer
         return consumer.away_ms if isinstance(consumer, MemberConsumer) else 0.0
+
+    def _reading_of(self, tp: TopicPartition) -> Reading | None:
+        reading = self._thread.reading_of(tp)
+        if reading and (kept := self._kept.get(tp)):
+            # It was read, and waits here.
+            return Reading(kept[0].offset, reading.end)
+        return reading
 
     # -- commit ---------------------------------------------------------------------------------------------
 

@@ -10,18 +10,13 @@ from collections.abc import Callable, Iterable
 from mode import Service
 
 from schemas.settings import EngineSettings
-from streams.core.watching import Finding, Patience, examine
+from streams.core.watching import Patience, examine, sentence_of
 from streams.dispatch import Dispatch
-from streams.observing import AWAY_AFTER_MS, PartitionStatus, Tally
+from streams.observing import AWAY_AFTER_MS, Tally
 from streams.partitions import Partitions, TopicPartition
 
 # Often enough to tell within a tenth of the shortest patience that the settings allow.
 _LOOK_EVERY_S = 0.5
-_SENTENCES: dict[Finding, str] = {
-    "held": "held, because no node would take a question: %s",
-    "stuck": "stuck: %s",
-    "expiring": "half of the retention is over for what is unsettled: %s",
-}
 
 
 class Watchdog(Service):
@@ -44,7 +39,8 @@ class Watchdog(Service):
         self._settings = settings
         self._retention_ms = retention_ms
         self._tally = tally
-        self._told: dict[TopicPartition, Finding] = {}
+        self._told: dict[TopicPartition, frozenset[str]] = {}
+        """What was told of those that are not well; each sentence once, though causes may come and go."""
         self._away_ms = 0.0
         """For how long Kafka was away at the last look; 0 where it was not."""
 
@@ -59,16 +55,18 @@ class Watchdog(Service):
         self._dispatch.release_overdue()
         self._look_for_kafka()
         patience = Patience(self._settings().stuck_after_s * 1_000, self._retention_ms)
-        found: dict[TopicPartition, Finding] = {}
+        told: dict[TopicPartition, frozenset[str]] = {}
         for stage in self._stages():
-            is_held = stage.stage == "judge" and self._dispatch.is_held
-            for tp, standing in stage.standings():
-                finding = examine(standing, patience, is_held=is_held)
+            without_nodes = stage.stage == "judge" and self._dispatch.is_held
+            for tp, standing in stage.standings(without_nodes=without_nodes):
+                finding = examine(standing, patience)
                 if finding is not None:
-                    found[tp] = finding
-                    if self._told.get(tp) != finding:
-                        self._tell(finding, stage.partition_status(tp))
-        self._told = found
+                    sentence = sentence_of(finding, standing)
+                    before = self._told.get(tp, frozenset())
+                    told[tp] = before | {sentence}
+                    if sentence not in before:
+                        self._tell(f"{sentence}: {stage.partition_status(tp)}", standing.behind)
+        self._told = told
 
     def _look_for_kafka(self) -> None:
         away_ms = max((stage.away_ms() for stage in self._stages()), default=0.0)
@@ -80,6 +78,8 @@ class Watchdog(Service):
         elif was_away_ms and not self._away_ms:
             self.log.warning("Kafka answers again, after %.0f s", was_away_ms / 1_000)
 
-    def _tell(self, finding: Finding, partition: PartitionStatus) -> None:
-        self.log.warning(_SENTENCES[finding], partition)
-        self._tally.error(_SENTENCES[finding] % partition)
+    def _tell(self, sentence: str, behind: int) -> None:
+        # Markers of transactions and compacted records have offsets too.
+        unread = f", up to {behind} records unread" if behind else ""
+        self.log.warning("%s%s", sentence, unread)
+        self._tally.error(sentence + unread)

@@ -31,7 +31,9 @@ from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
 
 PARTITIONS = 4
-BOUNDS = Bounds(partition_records_max=500, total_records_max=4_000, total_bytes_max=64 << 20)
+BOUNDS = Bounds(
+    partition_records_max=500, partition_bytes_max=16 << 20, total_records_max=4_000, total_bytes_max=64 << 20
+)
 
 Work = Callable[[Record], float]
 """How many seconds a record takes."""

@@ -20,7 +20,12 @@ from streams.ports import Answer, Clock, Headers, NodeFault, Outgoing, PublishEr
 from streams.topics import Topics
 
 TOPICS = Topics(partitions=4)
-BOUNDS = Bounds(partition_records_max=1_000, total_records_max=10_000, total_bytes_max=1 << 30)
+BOUNDS = Bounds(
+    partition_records_max=1_000,
+    partition_bytes_max=1 << 30,
+    total_records_max=10_000,
+    total_bytes_max=1 << 30,
+)
 
 
 class FakeRecord(NamedTuple):

@@ -204,7 +204,12 @@ def _book(policy: CompiledPolicy) -> PolicyBook:
 
 
 def _partitions() -> Partitions:
-    bounds = Bounds(partition_records_max=2_000, total_records_max=16_000, total_bytes_max=256 << 20)
+    bounds = Bounds(
+        partition_records_max=2_000,
+        partition_bytes_max=64 << 20,
+        total_records_max=16_000,
+        total_bytes_max=256 << 20,
+    )
     partitions = Partitions(
         stage="triage", group="bench", clock=SystemClock(), bounds=lambda: bounds, urgency_of=lambda _: 0
     )

@@ -109,6 +109,11 @@ def _sizes(settings: Settings) -> Iterator[Problem]:
             ("engine.unsettled_records_max", "engine.unsettled_records_total_max"),
             "one partition may not hold more than the whole stage",
         )
+    if engine.unsettled_bytes_max > engine.unsettled_bytes_total_max:
+        yield Problem(
+            ("engine.unsettled_bytes_max", "engine.unsettled_bytes_total_max"),
+            "one partition may not hold more than the whole stage",
+        )
 
 
 def _topics(settings: Settings) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from streams.broadcast import Broadcast
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import CrashLoop
+from streams.partitions import TopicPartition
 from streams.ports import Record
 from streams.rescuing import Rescuer
 from streams.transport import PositionLost
@@ -57,7 +58,12 @@ async def test_a_worker_that_joins_and_leaves_causes_no_loss_and_no_repeat(
     kafka: str, topics: str, tmp_path: Path
 ) -> None:
     # Some 800 records/s, so that the backlog outlives both rebalances.
-    bounds = Bounds(partition_records_max=30, total_records_max=4_000, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=30,
+        partition_bytes_max=16 << 20,
+        total_records_max=4_000,
+        total_bytes_max=64 << 20,
+    )
 
     def work(record: Record) -> float:
         return 5 * uneven(record)
@@ -99,7 +105,12 @@ async def test_the_unsettled_stay_within_the_bound_and_nothing_is_lost_by_holdin
 ) -> None:
     bound = 50
     produce(kafka, f"{topics}patient", range(EVENTS))
-    bounds = Bounds(partition_records_max=bound, total_records_max=4_000, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=bound,
+        partition_bytes_max=16 << 20,
+        total_records_max=4_000,
+        total_bytes_max=64 << 20,
+    )
     seen: list[int] = []
     async with running(Stage(kafka, topics, tmp_path, bounds=bounds, work=lambda _: 0.002)) as stage:
 
@@ -115,7 +126,12 @@ async def test_the_unsettled_stay_within_the_bound_and_nothing_is_lost_by_holdin
 
 async def test_an_urgent_record_passes_a_backlog(kafka: str, topics: str, tmp_path: Path) -> None:
     produce(kafka, f"{topics}patient", range(1, EVENTS + 1))
-    bounds = Bounds(partition_records_max=200, total_records_max=200, total_bytes_max=64 << 20)
+    bounds = Bounds(
+        partition_records_max=200,
+        partition_bytes_max=16 << 20,
+        total_records_max=200,
+        total_bytes_max=64 << 20,
+    )
     async with running(Stage(kafka, topics, tmp_path, bounds=bounds, work=lambda _: 0.05)) as stage:
         await eventually(lambda: stage.partitions.counts.settled > 0, within_s=30)
         produce(kafka, f"{topics}urgent", range(1))
@@ -237,9 +253,16 @@ async def test_an_open_transaction_holds_its_own_partition_only_and_what_is_abor
         produce(kafka, f"{topics}urgent", range(30, 40))
         # Much less than the detour takes with which records are read that nobody shows.
         await eventually(lambda: stage.partitions.counts.settled == 20, within_s=5)
+        await eventually(lambda: _unread(stage) == {TopicPartition(f"{topics}patient", 0): 10}, within_s=5)
         producer.commit_transaction(30)
         await eventually(lambda: stage.partitions.counts.settled == 30, within_s=30)
+        # The watermark is before the marker, but nothing is left to read.
+        await eventually(lambda: not _unread(stage), within_s=5)
     assert copies(kafka, topics) == dict.fromkeys([*range(10), *range(20, 40)], 1)
+
+
+def _unread(stage: Stage) -> dict[TopicPartition, int]:
+    return {tp: standing.behind for tp, standing in stage.partitions.standings()}
 
 
 async def test_a_broker_that_goes_in_the_middle_of_the_first_join_is_asked_again(

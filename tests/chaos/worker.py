@@ -39,7 +39,9 @@ from streams.transport import TransportOptions
 
 Work = Literal["triage", "slow"]
 
-BOUNDS = Bounds(partition_records_max=500, total_records_max=3_000, total_bytes_max=64 << 20)
+BOUNDS = Bounds(
+    partition_records_max=500, partition_bytes_max=16 << 20, total_records_max=3_000, total_bytes_max=64 << 20
+)
 BATCH_RECORDS_MAX = 200
 # Longer than the slowest record takes: a clean stop leaves nothing behind.
 DRAIN_MS = 6_000

@@ -137,6 +137,7 @@ def _bounds(in_flight: int) -> Bounds:
     """The product's, or as many as are to be in flight."""
     return Bounds(
         partition_records_max=in_flight // PARTITIONS or _ENGINE.unsettled_records_max,
+        partition_bytes_max=_ENGINE.unsettled_bytes_max,
         total_records_max=in_flight * 2 or _ENGINE.unsettled_records_total_max,
         total_bytes_max=_ENGINE.unsettled_bytes_total_max,
     )

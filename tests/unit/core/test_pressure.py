@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from streams.core.pressure import Bounds, Load, held
 
-BOUNDS = Bounds(partition_records_max=100, total_records_max=1_000, total_bytes_max=10_000)
+BOUNDS = Bounds(
+    partition_records_max=100, partition_bytes_max=4_000, total_records_max=1_000, total_bytes_max=10_000
+)
 
 
 def load(partition: str, urgency: int, records: int = 0, size_bytes: int = 0) -> Load[str]:
@@ -20,7 +22,11 @@ def four(records: int = 0, size_bytes: int = 0) -> list[Load[str]]:
     return [*busy, load("critical", 0), load("high", 1), load("medium", 2), load("low", 3)]
 
 
-loads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 150), st.integers(0, 3_000)), max_size=40).map(
+def is_full(one: Load[str]) -> bool:
+    return one.records >= BOUNDS.partition_records_max or one.size_bytes >= BOUNDS.partition_bytes_max
+
+
+loads = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 150), st.integers(0, 5_000)), max_size=40).map(
     lambda many: [load(str(at), *figures) for at, figures in enumerate(many)]
 )
 
@@ -31,6 +37,16 @@ def test_nobody_is_held_without_load():
 
 def test_a_partition_is_held_at_its_own_bound_and_not_before():
     assert held([load("a", 0, 99), load("b", 0, 100)], BOUNDS) == {"b"}
+
+
+def test_a_partition_is_held_at_its_own_bytes_too_however_urgent():
+    many = [load("a", 0, 1, 3_999), load("b", 0, 1, 4_000), load("c", 3, 1, 4_000)]
+    assert held(many, BOUNDS) == {"b", "c"}
+
+
+def test_without_pressure_nobody_gives_way_whatever_its_urgency():
+    assert held([load("least", 4), load("of all", 1_000)], BOUNDS) == set()
+    assert held([load("least", 4), *four(records=99, size_bytes=5_000)], BOUNDS) >= {"least"}
 
 
 def test_from_half_of_the_total_on_the_two_least_urgent_are_held():
@@ -45,8 +61,9 @@ def test_at_the_total_everything_but_the_most_urgent_is_held():
 
 
 def test_bytes_count_as_records_do():
-    assert held(four(records=1, size_bytes=5_000), BOUNDS) == {"medium", "low"}
-    assert held(four(records=1, size_bytes=10_000), BOUNDS) == {"busy", "high", "medium", "low"}
+    many = [load(str(at), 1, 1, 2_500) for at in range(4)]
+    assert held([*many[:2], *four()], BOUNDS) == {"medium", "low"}
+    assert held([*many, *four()], BOUNDS) == {*"0123", "high", "medium", "low"}
 
 
 def test_a_backlog_of_urgent_records_holds_nobody_else():
@@ -73,11 +90,7 @@ def test_the_most_urgent_are_held_by_their_own_bound_only(many):
 @given(loads)
 def test_who_is_held_beyond_its_own_bound_is_held_with_everybody_less_urgent(many):
     out = held(many, BOUNDS)
-    given_way = [
-        one.urgency
-        for one in many
-        if one.urgency and one.partition in out and one.records < BOUNDS.partition_records_max
-    ]
+    given_way = [one.urgency for one in many if one.urgency and one.partition in out and not is_full(one)]
     if given_way:
         assert {one.partition for one in many if one.urgency >= min(given_way)} <= out
 
@@ -90,6 +103,19 @@ def test_more_load_never_releases_anybody(many, at, more):
         for index, one in enumerate(many)
     ]
     assert before <= held(heavier, BOUNDS)
+
+
+@given(loads)
+def test_who_is_asked_for_more_is_below_its_own_bounds(many):
+    out = held(many, BOUNDS)
+    assert {one.partition for one in many if is_full(one)} <= out
+
+
+@given(loads)
+def test_below_half_of_the_totals_only_the_full_are_held(many):
+    light = [load(one.partition, one.urgency, one.records % 12, one.size_bytes % 120) for one in many]
+    full = load("full", 0, 1, BOUNDS.partition_bytes_max)
+    assert held([*light, full], BOUNDS) == {"full"}
 
 
 @given(loads)

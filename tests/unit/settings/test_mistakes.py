@@ -140,6 +140,13 @@ TOGETHER = [
         ),
     ),
     (
+        "[engine]\nunsettled_bytes_total_max = 2000000",
+        (
+            "engine.unsettled_bytes_max = 67108864 (default), engine.unsettled_bytes_total_max = 2000000 "
+            "(FILE:2): one partition may not hold more than the whole stage"
+        ),
+    ),
+    (
         "[topics]\nreplication = 3",
         (
             "topics.replication = 3 (FILE:2), embedded.brokers = 1 (default): "

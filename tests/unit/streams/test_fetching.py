@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
 from deadline import eventually
 from faust.types import TP
@@ -16,6 +18,7 @@ from stages import TOPICS, book, records
 
 from streams.app import stage_app
 from streams.clock import ManualClock
+from streams.partitions import Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.transport import BatchConsumer, BatchConsumerThread, TransportOptions
 
@@ -81,6 +84,24 @@ async def thread(tmp_path: Path) -> AsyncIterator[BatchConsumerThread]:
     consumer.resume_flow()
     yield consumer._thread  # noqa: SLF001
     consumer._thread.thread_loop.close()  # noqa: SLF001
+
+
+async def test_how_far_a_partition_was_read_is_aiokafkas_own_position(thread: BatchConsumerThread):
+    low = TopicPartition(*LOW)
+    assert thread.reading_of(low) is None, "there is no consumer yet"
+    subscriptions = SubscriptionState()
+    thread._consumer = SimpleNamespace(_subscription=subscriptions)  # noqa: SLF001
+    assert thread.reading_of(low) is None, "it asks for nothing"
+    subscriptions.subscribe({LOW.topic})
+    assert thread.reading_of(low) is None, "it was given nothing"
+    subscriptions.assign_from_subscribed([low])
+    assert thread.reading_of(low) is None, "it was told nothing"
+    assert thread.reading_of(TopicPartition("another", 0)) is None
+    state = subscriptions.subscription.assignment.state_value(low)
+    state.highwater = 9
+    assert thread.reading_of(low) is None, "its place is not known"
+    state.reset_to(4)
+    assert thread.reading_of(low) == Reading(4, 9)
 
 
 async def fetch(thread: BatchConsumerThread, kafka: FakeAiokafka, timeout_s: float = 5.0) -> Any:

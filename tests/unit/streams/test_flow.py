@@ -27,7 +27,9 @@ from streams.partitions import Batch, TopicPartition
 from streams.transport import BatchConsumer, TransportOptions
 
 TPS = tuple(TP(TOPICS.content(priority), 0) for priority in ("critical", "medium", "low"))
-BOUNDS = Bounds(partition_records_max=6, total_records_max=12, total_bytes_max=1 << 20)
+BOUNDS = Bounds(
+    partition_records_max=6, partition_bytes_max=1 << 20, total_records_max=12, total_bytes_max=1 << 20
+)
 FETCH_MAX = 4
 
 tps = st.sampled_from(TPS)

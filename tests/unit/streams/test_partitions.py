@@ -10,7 +10,8 @@ from stages import BOUNDS, TOPICS, book, fetched, records
 
 from streams.clock import ManualClock
 from streams.core.pressure import Bounds
-from streams.partitions import Batch, Partitions, TopicPartition
+from streams.core.watching import Standing
+from streams.partitions import Batch, Partitions, Reading, TopicPartition
 
 LOW, CRITICAL = TOPICS.content("low"), TOPICS.content("critical")
 TP = TopicPartition(LOW, 0)
@@ -224,7 +225,9 @@ def test_what_is_handed_out_again_is_counted(owned: Partitions):
 
 
 def test_a_partition_that_is_held_is_counted_once_until_it_is_free_again(clock: ManualClock):
-    bounds = Bounds(partition_records_max=2, total_records_max=1_000, total_bytes_max=1_000)
+    bounds = Bounds(
+        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+    )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
     batch = batch_of(partitions, 2)
@@ -267,7 +270,9 @@ def test_a_part_of_a_batch_settles_its_own_records_only(owned: Partitions):
 
 
 def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: ManualClock):
-    bounds = Bounds(partition_records_max=2, total_records_max=1_000, total_bytes_max=1_000)
+    bounds = Bounds(
+        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+    )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
     batch = batch_of(partitions, 2)
@@ -277,7 +282,9 @@ def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: Manu
 
 
 def test_bytes_hold_too_but_never_the_critical(clock: ManualClock):
-    bounds = Bounds(partition_records_max=100, total_records_max=1_000, total_bytes_max=10)
+    bounds = Bounds(
+        partition_records_max=100, partition_bytes_max=10, total_records_max=1_000, total_bytes_max=10
+    )
     partitions = book(clock, bounds=bounds)
     critical = TopicPartition(CRITICAL, 0)
     partitions.open([TP, critical])
@@ -301,7 +308,9 @@ def test_a_live_change_of_the_bounds_is_seen(clock: ManualClock):
     partitions.open([TP])
     batch_of(partitions, 5)
     assert partitions.held() == set()
-    bounds[0] = Bounds(partition_records_max=5, total_records_max=10_000, total_bytes_max=1_000)
+    bounds[0] = Bounds(
+        partition_records_max=5, partition_bytes_max=1_000, total_records_max=10_000, total_bytes_max=1_000
+    )
     assert partitions.held() == {TP}
 
 
@@ -317,6 +326,37 @@ def test_it_says_how_it_stands(owned: Partitions, clock: ManualClock):
         "<Partition content.low/1 | watermark -1, 0 unsettled, oldest 0.0 s>",
     ]
     assert (status.partitions[0].lag, status.settled) == (9, 1)
+
+
+def test_what_is_unread_stands_from_the_moment_it_was_seen(owned: Partitions, clock: ManualClock):
+    readings = {TP: Reading(5, 5), OTHER: Reading(0, 3)}
+    owned.reading_of = readings.get
+    assert dict(owned.standings()) == {OTHER: Standing(0, 0, 0, behind=3)}
+    clock.advance(1_000)
+    readings[TP] = Reading(5, 6)
+    assert dict(owned.standings()) == {
+        TP: Standing(0, 0, 0, behind=1),
+        OTHER: Standing(0, 1_000, 1_000, behind=3),
+    }
+    clock.advance(500)
+    readings[OTHER] = Reading(1, 9)
+    owned.pause(frozenset({LOW}))
+    assert dict(owned.standings()) == {
+        TP: Standing(0, 0, 500, behind=1, cause="paused"),
+        OTHER: Standing(0, 0, 0, behind=8, cause="paused"),
+    }
+
+
+def test_of_a_partition_with_something_unsettled_that_is_told(owned: Partitions, clock: ManualClock):
+    owned.reading_of = {TP: Reading(3, 9)}.get
+    batch = batch_of(owned, 3)
+    dict(owned.standings())
+    clock.advance(1_000)
+    ((tp, standing),) = owned.standings()
+    assert (tp, standing.unsettled, standing.behind, standing.still_ms) == (TP, 3, 0, 1_000)
+    batch.settle_all()
+    clock.advance(200)
+    assert dict(owned.standings()) == {TP: Standing(0, 200, 1_200, behind=6)}, "it moved 200 ms ago"
 
 
 class BookMachine(RuleBasedStateMachine):

@@ -17,7 +17,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.errors import UnknownError, for_code
 from aiokafka.protocol.group import JoinGroupRequest, JoinGroupResponse_v5
 from faust.tables.manager import TableManager
@@ -64,7 +64,9 @@ ATTRIBUTES = {
     "_coordinator": aiokafka.AIOKafkaConsumer,
     "_closed": Fetcher,
     "_records": Fetcher,
+    "_subscription": aiokafka.AIOKafkaConsumer,
     "_subscriptions": Fetcher,
+    "_position": TopicPartitionState,
     "_partition_records": FetchResult,
     "_tp": PartitionRecords,
     "_aborted_transactions": PartitionRecords,
@@ -100,6 +102,9 @@ def test_what_is_called_on_aiokafkas_own_objects_is_there() -> None:
     assert callable(Fetcher.fetched_records)
     assert isinstance(Fetcher.error_future, property)
     assert callable(SubscriptionState.fetch_context)
+    assert isinstance(SubscriptionState.subscription, property)
+    assert callable(Assignment.state_value)
+    assert "self.highwater = None" in inspect.getsource(TopicPartitionState)
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation" in source
     assert callable(GroupCoordinator.check_errors)
