@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench bench-engine broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine soak broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (AR
 
 bench-engine: $(VENV)/.run-ready  ## The engine beside raw loops, aiokafka and stock Faust (ARGS="--rounds 1").
 	@$(BIN)/python -m infra.bench.engine_suite $(ARGS)
+
+soak: $(VENV)/.run-ready  ## Two million records, and slow ones by the ten thousand: memory and CPU must not grow.
+	@$(BIN)/python -m infra.bench.engine_suite --rounds 3 --only memory --only slow $(ARGS)
 
 broker: $(VENV)/.run-ready  ## Start a Kafka for `make test T=…` and leave it running until `make reset`.
 	@$(BIN)/penstock --data-dir .penstock/test kafka start

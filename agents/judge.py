@@ -72,7 +72,7 @@ class Judge:
 
     async def handle(self, batch: Batch) -> None:
         """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
-        await self.settling.room(len(batch.records))
+        await self.settling.room(len(batch.records), batch.size_bytes)
         async for record in in_turns(batch.records, self.clock):
             self.failing.attempt("asking", batch, record, self._admit, batch, record)
 

@@ -36,7 +36,7 @@ from streams.dead_lettering import DeadLetters
 from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
-from streams.ports import Clock, Outgoing, Record
+from streams.ports import Clock, Outgoing, Record, size_of
 from streams.records import pending_record, source_of, verdict_record
 from streams.settling import Settling
 from streams.topics import Topics
@@ -86,7 +86,7 @@ class Triage:
             if made is not None:
                 records.append(record)
                 outgoing.append(made)
-        await self.settling.room(len(outgoing))
+        await self.settling.room(len(outgoing), size_of(outgoing))
         self.settling.settle_batch(batch.part(records), outgoing)
 
     def _alone(self, batch: Batch, record: Record) -> None:

@@ -24,6 +24,9 @@ from schemas.settings import KafkaSettings, Settings
 REACH_WITHIN_S = 10.0
 # One try within that time: short, so that a refused password is told at once and not at the end.
 _TRY_S = 0.25
+# librdkafka's own pause between two tries grows to 10 s, and so long could a worker write nothing after a
+# broker is back. One try a second costs nothing.
+_RECONNECT_MS, _RECONNECT_MAX_MS = 50, 1_000
 _LIBRARIES = ("aiokafka", "librdkafka")
 
 
@@ -108,6 +111,8 @@ def librdkafka_options(kafka: KafkaSettings, bootstrap: str) -> dict[str, Any]:
         "bootstrap.servers": bootstrap,
         "client.id": kafka.client_id,
         "socket.timeout.ms": kafka.request_timeout_ms,
+        "reconnect.backoff.ms": _RECONNECT_MS,
+        "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
         "security.protocol": kafka.security_protocol,
         # A connection that the broker closes because it was idle is not worth a line.
         "log.connection.close": False,
@@ -126,7 +131,10 @@ def librdkafka_options(kafka: KafkaSettings, bootstrap: str) -> dict[str, Any]:
 
 
 def producer_options(kafka: KafkaSettings, bootstrap: str) -> dict[str, Any]:
-    """A producer that loses, doubles and reorders nothing. It has no partitioner: we name each partition."""
+    """A producer that loses, doubles and reorders nothing.
+
+    It has no partitioner: partitions are named, or left to the one that `KafkaPublisher` chooses.
+    """
     return librdkafka_options(kafka, bootstrap) | {
         "acks": "all",
         "enable.idempotence": True,

@@ -14,6 +14,7 @@ import aiokafka
 from aiokafka.errors import KafkaError
 from mode import Service
 
+from streams.connecting import PatientConsumer
 from streams.ports import Record
 
 # How long the follower waits for a record before it looks whether it should stop.
@@ -41,7 +42,7 @@ class Broadcast(Service):
     async def on_start(self) -> None:
         """Read everything that is there now, before anybody judges."""
         partition = aiokafka.TopicPartition(self.topic, 0)
-        consumer = aiokafka.AIOKafkaConsumer(
+        consumer = PatientConsumer(
             **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._consumer = consumer

@@ -9,7 +9,7 @@ from schemas.errors import WireError
 from schemas.event import Source
 from schemas.wire import encode, identity_of, identity_of_pending, verdict_key
 from streams.core.partitioning import partition_of
-from streams.ports import Clock, Outgoing, Record
+from streams.ports import BY_KEY, Clock, Outgoing, Record
 from streams.records import source_of
 from streams.topics import Topics
 
@@ -66,10 +66,15 @@ class DeadLetters:
             id=event_id,
             event=event,
         )
-        key = verdict_key(tenant, event_id) if event_id else None
-        # Without a readable id the original's offset spreads the letters, and a retry finds the same place.
-        partition = partition_of(key or str(record.offset).encode(), self._topics.partitions)
-        return Outgoing(self._topics.dead_letters, partition, key, encode(letter), ())
+        return Outgoing(self._topics.dead_letters, *self._place(record, tenant, event_id), encode(letter))
+
+    def _place(self, record: Record, tenant: str, event_id: str) -> tuple[int, bytes | None]:
+        """Partition and key: the event's own place, where its id can be read."""
+        if event_id:
+            return BY_KEY, verdict_key(tenant, event_id)
+        # Without a key, librdkafka would choose by chance. The original's offset spreads the letters as well,
+        # and a retry finds the same place.
+        return partition_of(str(record.offset).encode(), self._topics.partitions), None
 
     def _identity_in(self, record: Record) -> tuple[str, str]:
         """Tenant and id of the event, as far as they can be read."""

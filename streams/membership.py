@@ -15,6 +15,8 @@ import aiokafka
 from aiokafka.errors import NoError, UnknownMemberIdError
 from aiokafka.protocol.group import JoinGroupRequest
 
+from streams.connecting import PatientConsumer
+
 # Kafka's FENCED_INSTANCE_ID, of which aiokafka 0.14 knows nothing.
 _FENCED = 82
 
@@ -26,10 +28,8 @@ class Fenced(Exception):
         super().__init__(f"another process has joined the group as {instance}, and does its work")
 
 
-class MemberConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types here.
+class MemberConsumer(PatientConsumer):
     """aiokafka's consumer, as a static member or as none."""
-
-    _client: Any
 
     def __init__(
         self, *, group_instance_id: str | None, on_fenced: Callable[[Fenced], None], **options: Any

@@ -83,6 +83,11 @@ class Batch:
         return self._owned.meter
 
     @property
+    def size_bytes(self) -> int:
+        """The bytes of the records' values."""
+        return self._span.size_bytes
+
+    @property
     def is_wanted(self) -> bool:
         """Whether work on it should begin: the partition is ours and will stay so."""
         return self._owned.is_open and not self._book.is_draining

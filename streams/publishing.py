@@ -9,14 +9,14 @@ settled.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import confluent_kafka as ck
 
-from streams.ports import Outgoing, PublishError
+from streams.ports import Outgoing, PublishError, size_of
 
 # Delivery reports are collected this often while records are under way; a lone record waits for half of it.
 _POLL_S = 0.002
@@ -49,6 +49,7 @@ class _Flight:
     """One call of `publish` on its way."""
 
     records: Sequence[Outgoing]
+    size_bytes: int
     confirmed: asyncio.Future[None]
     left: int
     failed: list[int] = field(default_factory=list)
@@ -61,9 +62,11 @@ class _Flight:
     def position_of(self, message: ck.Message, bulk: Sequence[int]) -> int:
         """Which record a failed report speaks of: reports on a bulk carry the message only.
 
-        Of equal records each is to fail once, in whatever order.
+        The bulk says which partition was named; the message, where it came to lie. Of equal records each is
+        to fail once, in whatever order.
         """
-        place = (message.topic() or "", message.partition() or 0, message.key(), message.value())
+        first = self.records[bulk[0]]
+        place = (first.topic, first.partition, message.key(), message.value())
         if not self.places.get(place):
             for position in bulk:
                 record = self.records[position]
@@ -71,10 +74,9 @@ class _Flight:
                 self.places.setdefault(known, []).append(position)
         return self.places[place].pop()
 
-    def finish_one(self) -> None:
-        """One record came to its end."""
-        self.left -= 1
-        if self.left or self.confirmed.done():
+    def end(self) -> None:
+        """All records came to their end."""
+        if self.confirmed.done():
             return
         if self.failed:
             self.confirmed.set_exception(PublishError(self.code, sorted(self.failed)))
@@ -91,6 +93,8 @@ class KafkaPublisher:
         self._producer = ck.Producer(self._options)
         self._single: ck.Producer | None = None
         self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)
+        self._bytes_max = int(options.get("queue.buffering.max.kbytes", 1_048_576) * 1_024 * _FILL)
+        self._bytes = 0  # Of the flights that have not ended.
         self._on_fatal = on_fatal
         self._again: deque[tuple[_Flight, int]] = deque()
         self._repeat_at_s = 0.0
@@ -101,9 +105,11 @@ class KafkaPublisher:
     def __repr__(self) -> str:
         return f"<KafkaPublisher | {self._in_flight} in flight, {len(self._again)} to repeat>"
 
-    async def room(self, records: int) -> None:
-        """Wait until so many more fit in the local queue."""
-        while self._left + min(records, self._records_max) > self._records_max:
+    async def room(self, records: int, size_bytes: int) -> None:
+        """Wait until so much more fits in the local queue."""
+        records_before = self._records_max - min(records, self._records_max)
+        bytes_before = self._bytes_max - min(size_bytes, self._bytes_max)
+        while self._left > records_before or self._bytes > bytes_before:
             self._poll()
             await asyncio.sleep(_POLL_S)
 
@@ -113,7 +119,8 @@ class KafkaPublisher:
         if not records:
             confirmed.set_result(None)
             return confirmed
-        flight = _Flight(records, confirmed, len(records))
+        flight = _Flight(records, size_of(records), confirmed, len(records))
+        self._bytes += flight.size_bytes
         self._hand_over(flight, range(len(records)))
         self._arm()
         return confirmed
@@ -154,13 +161,14 @@ class KafkaPublisher:
         One bulk for each partition: confluent-kafka 2.16 drops the partition that a message of a bulk names,
         and librdkafka then partitions by its own hash, without a word.
         """
-        by_place: dict[tuple[str, int], list[int]] = {}
+        records, alone = flight.records, flight.alone
+        by_place: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for position in positions:
-            record = flight.records[position]
-            if record.headers or position in flight.alone:
+            record = records[position]
+            if record.headers or position in alone:
                 self._produce(flight, position, record)
             else:
-                by_place.setdefault((record.topic, record.partition), []).append(position)
+                by_place[record.topic, record.partition].append(position)
         for (topic, partition), bulk in by_place.items():
             self._produce_bulk(flight, topic, partition, bulk)
 
@@ -197,7 +205,7 @@ class KafkaPublisher:
 
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
             if error is None:
-                flight.finish_one()
+                self._finish_one(flight)
             else:
                 self._reported(flight, flight.position_of(message, positions), error)
 
@@ -211,7 +219,7 @@ class KafkaPublisher:
     def _reported(self, flight: _Flight, position: int, error: ck.KafkaError | None) -> None:
         """A record's fate: confirmed, hopeless, or to be tried again."""
         if error is None:
-            flight.finish_one()
+            self._finish_one(flight)
         elif error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE and position not in flight.alone:
             # A broker refuses a batch whole, for one record or for all together.
             flight.alone.add(position)
@@ -219,11 +227,18 @@ class KafkaPublisher:
         elif error.code() in _HOPELESS:
             flight.failed.append(position)
             flight.code = error.name().lower()
-            flight.finish_one()
+            self._finish_one(flight)
         elif not error.fatal() and error.code() not in _OVER:
             self._again.append((flight, position))
             if error.code() != ck.KafkaError._QUEUE_FULL:  # noqa: SLF001
                 self._repeat_at_s = asyncio.get_running_loop().time() + _REPEAT_S
+
+    def _finish_one(self, flight: _Flight) -> None:
+        """One record of a flight came to its end."""
+        flight.left -= 1
+        if not flight.left:
+            self._bytes -= flight.size_bytes
+            flight.end()
 
     def _on_error(self, error: ck.KafkaError) -> None:
         """What librdkafka complains of: brokers that are away come back; fatal is for ever."""
@@ -264,7 +279,7 @@ class MemoryPublisher:
         self.records: list[Outgoing] = []
         self.refused: set[str] = set()
 
-    async def room(self, records: int) -> None:
+    async def room(self, records: int, size_bytes: int) -> None:
         """There is always room."""
 
     def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:

@@ -1,4 +1,8 @@
-"""Our own records as they are written: topic, partition named by murmur2, key, bytes, headers."""
+"""Our own records as they are written: topic, key, bytes, headers.
+
+The partition of what has a key is left to it: librdkafka computes murmur2 in C, ours in Python takes as long
+as a rule.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,8 @@ from schemas.event import Source
 from schemas.pending import Pending
 from schemas.verdict import Verdict
 from schemas.wire import encode, verdict_key
-from streams.core.partitioning import partition_of
 from streams.core.traceparent import HEADER, TraceParent
-from streams.ports import Headers, Outgoing, Record
+from streams.ports import BY_KEY, Headers, Outgoing, Record
 from streams.topics import Topics
 
 
@@ -22,9 +25,7 @@ def source_of(record: Record) -> Source:
 def verdict_record(topics: Topics, verdict: Verdict, trace: TraceParent | None) -> Outgoing:
     """A verdict, beside all other verdicts on its event."""
     key = verdict_key(verdict.tenant, verdict.id)
-    return Outgoing(
-        topics.verdicts, partition_of(key, topics.partitions), key, encode(verdict), _headers(trace)
-    )
+    return Outgoing(topics.verdicts, BY_KEY, key, encode(verdict), _headers(trace))
 
 
 def pending_record(topics: Topics, pending: Pending, trace: TraceParent | None) -> Outgoing:
@@ -32,7 +33,7 @@ def pending_record(topics: Topics, pending: Pending, trace: TraceParent | None) 
     key = pending.content_digest.encode()
     return Outgoing(
         topics.pending(pending.priority),
-        partition_of(key, topics.partitions),
+        BY_KEY,
         key,
         encode(pending),
         _headers(trace),

@@ -9,26 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka as ck
 
-from streams.ports import Headers
+from streams.unpacking import FetchedRecord
 
 _WITHIN_S = 10.0
 _TURN_S = 0.5
-
-
-class RescuedRecord(NamedTuple):
-    """A record as `streams.ports.Record` wants it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
 
 
 class Rescuer:
@@ -38,14 +26,14 @@ class Rescuer:
         # librdkafka asks for a group, even of a consumer that never joins one.
         self._options = {**options, "group.id": "penstock.rescue", "enable.auto.commit": False}
 
-    def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[RescuedRecord]:
+    def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[FetchedRecord]:
         """The next records, without an offset the first; none where the broker does not answer in time."""
         consumer = ck.Consumer(self._options)
         try:
             start = ck.OFFSET_BEGINNING if offset is None else offset
             consumer.assign([ck.TopicPartition(topic, partition, start)])
             deadline = time.monotonic() + _WITHIN_S
-            found: list[RescuedRecord] = []
+            found: list[FetchedRecord] = []
             while not found and time.monotonic() < deadline:
                 messages = consumer.consume(records_max, _TURN_S)
                 found = [_record(message) for message in messages if message.error() is None]
@@ -54,8 +42,8 @@ class Rescuer:
             consumer.close()
 
 
-def _record(message: ck.Message) -> RescuedRecord:
-    return RescuedRecord(
+def _record(message: ck.Message) -> FetchedRecord:
+    return FetchedRecord(
         topic=message.topic() or "",
         partition=message.partition() or 0,
         offset=message.offset() or 0,

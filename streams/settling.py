@@ -25,9 +25,9 @@ class Settling:
         self._dead_letters = dead_letters
         self._tally = tally
 
-    async def room(self, records: int) -> None:
-        """Wait until the publisher can take so many."""
-        await self._publisher.room(records)
+    async def room(self, records: int, size_bytes: int) -> None:
+        """Wait until the publisher can take so much."""
+        await self._publisher.room(records, size_bytes)
 
     def settle_batch(self, batch: Batch, outgoing: Sequence[Outgoing]) -> None:
         """Publish one record for each of the batch; settle the batch when all are confirmed."""

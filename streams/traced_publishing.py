@@ -24,9 +24,9 @@ class TracedPublisher:
         self._tracer = tracer
         self._clock = clock
 
-    async def room(self, records: int) -> None:
-        """Wait until the publisher can take so many."""
-        await self._publisher.room(records)
+    async def room(self, records: int, size_bytes: int) -> None:
+        """Wait until the publisher can take so much."""
+        await self._publisher.room(records, size_bytes)
 
     def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
         """Hand the records over; once they are confirmed, tell of the traced ones."""

@@ -30,6 +30,7 @@ from mode.types import ServiceT
 from streams.membership import Fenced, MemberConsumer
 from streams.partitions import Partitions, TopicPartition
 from streams.rescuing import Rescuer
+from streams.unpacking import lighten
 
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
@@ -172,6 +173,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
+                # While another partition was taken, this one may have been given away.
+                lighten(fetcher._records.get(tp))
                 # One at a time: a record that cannot be read must not take others with it.
                 try:
                     found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))
@@ -376,8 +379,8 @@ class BatchConsumer(driver.Consumer):
         """Whether records that begin here follow on what came before them.
 
         A hole may be compaction's or a transaction's. It may also be records that the broker has deleted,
-        which its own start tells, or records that went astray between it and us, which a second look brings
-        back.
+        which its own start tells, or records that went astray between it and us, which another look brings
+        back. If it does not, somebody else looks.
         """
         owned = self.partitions.owned.get(tp)
         if owned is None or owned.expected is None:
@@ -390,11 +393,16 @@ class BatchConsumer(driver.Consumer):
         earliest = next(iter((await self._thread.earliest_offsets(where)).values()))
         if earliest > owned.expected:
             raise PositionLost(tp, expected=owned.expected, earliest=earliest)
-        if owned.looked_again_at == owned.expected:
+        if owned.looked_again_at == owned.expected and await self._is_hole(tp, owned.expected, offset):
             return True
         owned.looked_again_at = owned.expected
         await self._thread.call_thread(self._thread.look_again, where, owned.expected)
         return False
+
+    async def _is_hole(self, tp: TopicPartition, begin: int, end: int) -> bool:
+        """Whether there is no record between the two, as another client sees it."""
+        found = await asyncio.to_thread(self.options.rescuer.read, *tp, begin, 1)
+        return bool(found) and found[0].offset >= end
 
     def _end_of(self, tp: TopicPartition) -> int | None:
         try:

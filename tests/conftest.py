@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Iterator
@@ -25,7 +26,12 @@ _IN_CI = os.environ.get("CI", "") not in {"", "0", "false"}
 
 
 def pytest_configure() -> None:
-    """Hypothesis without a deadline for one example: on a busy machine it would tell of the machine."""
+    """Hypothesis without a deadline for one example: on a busy machine it would tell of the machine.
+
+    And Ctrl-C for all that we start, which a shell takes from what it runs in the background.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     parent = hypothesis.settings.get_profile("ci" if _IN_CI else "default")
     hypothesis.settings.register_profile("penstock", parent=parent, deadline=None)
     hypothesis.settings.load_profile("penstock")

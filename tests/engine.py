@@ -106,7 +106,7 @@ class Stage:
             await each_batch(stream, self._handle, self.failing)
 
     async def _handle(self, batch: Batch) -> None:
-        await self.publisher.room(len(batch.records))
+        await self.publisher.room(len(batch.records), batch.size_bytes)
         if any(map(self.is_bad, batch.records)):
             raise ValueError
         for record in batch.records:

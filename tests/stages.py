@@ -90,12 +90,12 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.handed: list[Handed] = []
-        self.asked_room: list[int] = []
+        self.asked_room: list[tuple[int, int]] = []
         self.has_room = asyncio.Event()
         self.has_room.set()
 
-    async def room(self, records: int) -> None:
-        self.asked_room.append(records)
+    async def room(self, records: int, size_bytes: int) -> None:
+        self.asked_room.append((records, size_bytes))
         await self.has_room.wait()
 
     def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:

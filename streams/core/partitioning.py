@@ -1,7 +1,7 @@
 """Which partition a key belongs to: murmur2, as Kafka's Java clients and aiokafka compute it.
 
 librdkafka's default hash agrees with it on one key in eight only, so every producer of ours names the
-partition.
+partition, or asks librdkafka for this hash, which it knows as well and computes in C.
 """
 
 from __future__ import annotations

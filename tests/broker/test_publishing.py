@@ -20,6 +20,9 @@ from streams.publishing import KafkaPublisher
 
 TOPIC = "written"
 BATCH = 50
+AWAY_S = 5.0
+# A second is the pause between two tries, the rest is a busy machine's.
+BACK_WITHIN_S = 4.0
 
 
 @pytest.fixture
@@ -38,7 +41,6 @@ async def test_a_broker_that_is_killed_and_comes_back_has_every_record_once(own_
     options = producer_options(settings, bootstrap) | {
         "delivery.timeout.ms": 1_500,
         "request.timeout.ms": 1_000,
-        "reconnect.backoff.max.ms": 500,
     }
     fatal: list[str] = []
     publisher = KafkaPublisher(options, on_fatal=fatal.append)
@@ -60,6 +62,22 @@ async def test_a_broker_that_is_killed_and_comes_back_has_every_record_once(own_
     found = await asyncio.to_thread(read, bootstrap)
     assert set(found) == set(range(5 * BATCH))
     assert all(found[number] == 1 for number in range(BATCH))
+
+
+async def test_a_broker_that_comes_back_is_soon_written_to(own_broker: EmbeddedKafka):
+    """Left alone, librdkafka may pause for ten seconds between two tries."""
+    bootstrap = own_broker.bootstrap
+    publisher = KafkaPublisher(
+        producer_options(KafkaSettings(bootstrap=bootstrap), bootstrap), on_fatal=lambda _: None
+    )
+    await asyncio.wait_for(publisher.publish(batch(0)), 30)
+    await asyncio.to_thread(own_broker.kill)
+    away = publisher.publish(batch(1))
+    assert await asyncio.wait({away}, timeout=AWAY_S) == (set(), {away})
+
+    await asyncio.to_thread(own_broker.start)
+    await asyncio.wait_for(away, BACK_WITHIN_S)
+    assert await publisher.close(10) == 0
 
 
 def batch(number: int) -> list[Outgoing]:

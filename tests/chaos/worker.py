@@ -149,11 +149,11 @@ class Worker:
 
     async def _at_once(self, batch: Batch) -> None:
         copies = [self._copy(batch, record) for record in batch.records]
-        await self._publisher.room(len(copies))
+        await self._publisher.room(len(copies), batch.size_bytes)
         self._publish(copies, batch.settle_all)
 
     async def _one_by_one(self, batch: Batch) -> None:
-        await self._publisher.room(len(batch.records))
+        await self._publisher.room(len(batch.records), batch.size_bytes)
         later = asyncio.get_running_loop().call_later
         for record in batch.records:
             later(seconds(record), self._done, batch, record)

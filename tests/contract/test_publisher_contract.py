@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Protocol
 import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+from msgspec.structs import replace
 
 from infra.kafka import producer_options
 from schemas.settings import KafkaSettings
-from streams.ports import Outgoing, Publisher, PublishError
+from streams.ports import BY_KEY, Outgoing, Publisher, PublishError, size_of
 from streams.publishing import KafkaPublisher, MemoryPublisher
 
 PARTITIONS = 3
@@ -203,14 +204,27 @@ async def test_a_refusal_names_the_positions_and_the_others_are_written(harness:
     assert numbers(await harness.written(harness.strict)) == sorted({*range(5)} - {*refused_at})
 
 
-async def test_equal_records_that_are_refused_are_named_each(harness: Harness):
+@pytest.mark.parametrize("partition", [1, BY_KEY])
+async def test_equal_records_that_are_refused_are_named_each(harness: Harness, partition: int):
+    poison = replace(harness.refused(7), partition=partition)
     with pytest.raises(PublishError) as refusal:
-        await confirmed(harness.publisher, [harness.refused(7), harness.refused(7)])
+        await confirmed(harness.publisher, [poison, poison])
     assert refusal.value.failed == (0, 1)
 
 
+async def test_a_refused_record_whose_partition_is_left_to_its_key_is_named_too(harness: Harness):
+    batch = [
+        replace(harness.refused(number) if number == 3 else record(harness.strict, number), partition=BY_KEY)
+        for number in range(6)
+    ]
+    with pytest.raises(PublishError) as refusal:
+        await confirmed(harness.publisher, batch)
+    assert refusal.value.failed == (3,)
+    assert numbers(await harness.written(harness.strict)) == [0, 1, 2, 4, 5]
+
+
 async def test_a_refused_record_with_headers_is_named_too(harness: Harness):
-    poison = harness.refused(1)._replace(headers=(("traceparent", b"00-1"),))
+    poison = replace(harness.refused(1), headers=(("traceparent", b"00-1"),))
     with pytest.raises(PublishError) as refusal:
         await confirmed(harness.publisher, [record(harness.strict, 0), poison])
     assert refusal.value.failed == (1,)
@@ -218,7 +232,7 @@ async def test_a_refused_record_with_headers_is_named_too(harness: Harness):
 
 async def test_room_for_a_few_records_is_there_at_once(harness: Harness):
     async with asyncio.timeout(WITHIN_S):
-        await harness.publisher.room(100)
+        await harness.publisher.room(100, 10_000)
 
 
 @pytest.mark.broker
@@ -232,7 +246,7 @@ async def test_a_full_queue_is_backpressure_and_loses_nothing(kafka: str, topics
             record(on_kafka.topic, number) for number in range(first, 1_000 if first == 700 else first + 50)
         ]
         async with asyncio.timeout(WITHIN_S):
-            await small.room(len(batch))
+            await small.room(len(batch), size_of(batch))
         under_way.append(small.publish(batch))
     async with asyncio.timeout(WITHIN_S):
         await asyncio.gather(*under_way)
@@ -241,12 +255,43 @@ async def test_a_full_queue_is_backpressure_and_loses_nothing(kafka: str, topics
 
 
 @pytest.mark.broker
-async def test_room_waits_while_the_queue_is_full(kafka: str, topics_prefix: str):
+async def test_a_queue_that_is_full_of_bytes_is_backpressure_and_loses_nothing(
+    kafka: str, topics_prefix: str
+):
+    """The local queue takes 64 KiB; one batch is larger, and one record more than fits beside another."""
+    on_kafka = OnKafka(kafka, topics_prefix)
+    small = on_kafka.made(**{"queue.buffering.max.kbytes": 64})
+    batches = [
+        [record(on_kafka.topic, 10 * batch + number, value=b"x" * 2_000) for number in range(10)]
+        for batch in range(20)
+    ]
+    batches.append([record(on_kafka.topic, number, value=b"x" * 3_000) for number in range(200, 300)])
+    batches.append([record(on_kafka.topic, 300, value=b"x" * 60_000)])
+    under_way = []
+    for batch in batches:
+        async with asyncio.timeout(WITHIN_S):
+            await small.room(len(batch), size_of(batch))
+        under_way.append(small.publish(batch))
+    async with asyncio.timeout(WITHIN_S):
+        await asyncio.gather(*under_way)
+    assert numbers(await on_kafka.written(on_kafka.topic)) == list(range(301))
+    assert await small.close(WITHIN_S) == 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("bounds", "records", "size_bytes"),
+    [({"queue.buffering.max.messages": 100}, 100, 0), ({"queue.buffering.max.kbytes": 100}, 1, 50_000)],
+    ids=["records", "bytes"],
+)
+async def test_room_waits_while_the_queue_is_full(
+    kafka: str, topics_prefix: str, bounds: dict[str, int], records: int, size_bytes: int
+):
     """A linger of a second keeps the records in the queue."""
     on_kafka = OnKafka(kafka, topics_prefix)
-    slow = on_kafka.made(**{"queue.buffering.max.messages": 100, "linger.ms": 1_000})
-    under_way = slow.publish([record(on_kafka.topic, number) for number in range(90)])
-    waiting = asyncio.ensure_future(slow.room(100))
+    slow = on_kafka.made(**bounds, **{"linger.ms": 1_000})
+    under_way = slow.publish([record(on_kafka.topic, number, value=b"x" * 900) for number in range(90)])
+    waiting = asyncio.ensure_future(slow.room(records, size_bytes))
     assert await asyncio.wait({waiting}, timeout=0.3) == (set(), {waiting})
     assert not under_way.done()
     async with asyncio.timeout(WITHIN_S):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
+
+from infra.logs import Sparing
 
 _SCRIPT = """
 import logging
@@ -31,3 +34,42 @@ def test_our_lines_appear_at_their_level_and_of_libraries_only_warnings() -> Non
     assert said.stdout == ""
     lines = [line.split(" ", 2)[2] for line in said.stderr.splitlines()]
     assert lines == ["INFO    penstock.worker: now 17", "WARNING mode.services: a library's warning"]
+
+
+def said(name: str, message: str, *args: object, at_s: float = 0.0) -> logging.LogRecord:
+    record = logging.LogRecord(name, logging.ERROR, "", 0, message, args, None)
+    record.created = 1_000.0 + at_s
+    return record
+
+
+def test_a_library_that_repeats_itself_is_heard_twice_a_minute_with_a_count() -> None:
+    sparing = Sparing()
+    spoken = [said("librdkafka", "%s [%s] %s", "FAIL", "p", f"after {at} ms", at_s=at) for at in range(61)]
+
+    heard = [record.getMessage() for record in spoken if sparing.filter(record)]
+
+    assert heard == [
+        "FAIL [p] after 0 ms",
+        "FAIL [p] after 30 ms (29 more like it)",
+        "FAIL [p] after 60 ms (29 more like it)",
+    ]
+
+
+def test_another_kind_of_trouble_another_node_and_our_own_lines_are_always_heard() -> None:
+    sparing = Sparing()
+    spoken = [
+        said("librdkafka", "%s [%s] %s", "FAIL", "p", ""),
+        said("librdkafka", "%s [%s] %s", "GETPID", "p", ""),
+        said("aiokafka", "no connection to %s: %s", 1, "refused"),
+        said("aiokafka", "no connection to %s: %s", 2, "refused"),
+        said("aiokafka", "something else"),
+        *[said("penstock.worker", "the same")] * 3,
+    ]
+    assert all(sparing.filter(record) for record in spoken)
+    assert not sparing.filter(said("aiokafka", "no connection to %s: %s", 1, "gone"))
+
+
+def test_the_kinds_that_are_remembered_are_bounded() -> None:
+    sparing = Sparing()
+    assert all(sparing.filter(said("aiokafka", "%s", number)) for number in range(2_500))
+    assert repr(sparing) == "<Sparing | 500 kinds of lines>"

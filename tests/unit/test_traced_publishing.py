@@ -56,7 +56,7 @@ async def test_what_is_not_a_traced_verdict_is_not_told():
     memory, tracer = MemoryPublisher(), MemoryTracer()
     publisher = TracedPublisher(memory, "verdicts", tracer, ManualClock())
 
-    await publisher.room(3)
+    await publisher.room(3, 30)
     await publisher.publish(
         [record("pending.low"), record(place=None), record(place=PLACE._replace(sampled=False))]
     )

@@ -25,7 +25,6 @@ SECTIONS: dict[str, tuple[str, Section]] = {
 }
 
 _MISSED = 1
-_TERMINATED = 128 + signal.SIGTERM
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")
     print(f"{effort.rounds} rounds in turns; {effort.events:,} records each; medians; targets are for ratios")
     # Whoever ends it early leaves no broker behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     with arena() as ground:
         findings = [finding for name in args.only or SECTIONS for finding in _told(name, ground, effort)]
     print(summary(findings))

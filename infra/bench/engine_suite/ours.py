@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import faust
@@ -26,7 +27,7 @@ from streams.clock import SystemClock
 from streams.core.pressure import Bounds
 from streams.failing import Failing
 from streams.partitions import Batch, Partitions
-from streams.ports import BY_KEY, Outgoing, Record
+from streams.ports import BY_KEY, Outgoing, Record, size_of
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
 from streams.transport import TransportOptions
@@ -80,13 +81,14 @@ class Stage:
     async def _at_once(self, batch: Batch) -> None:
         self._watch.begin()
         outgoing: list[Outgoing] = []
+        out = self._out(batch)
         others_turn_s = time.perf_counter() + SLICE_MS / 1_000
         for record in batch.records:
-            outgoing.append(self._out(record))
+            outgoing.append(out(record))
             if time.perf_counter() >= others_turn_s:
                 await asyncio.sleep(0)
                 others_turn_s = time.perf_counter() + SLICE_MS / 1_000
-        await self.publisher.room(len(outgoing))
+        await self.publisher.room(len(outgoing), size_of(outgoing))
 
         def settle(confirmed: asyncio.Future[None]) -> None:
             confirmed.result()
@@ -97,21 +99,23 @@ class Stage:
 
     async def _slowly(self, batch: Batch) -> None:
         self._watch.begin()
+        out = self._out(batch)
         for record in batch.records:
-            job = asyncio.ensure_future(self._one(batch, record))
+            job = asyncio.ensure_future(self._one(batch, record, out))
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)
 
-    async def _one(self, batch: Batch, record: Record) -> None:
+    async def _one(self, batch: Batch, record: Record, out: Callable[[Record], Outgoing]) -> None:
         await asyncio.sleep(self._job.wait_ms / 1_000)
-        await self.publisher.publish([self._out(record)])
+        await self.publisher.publish([out(record)])
         batch.settle(record.offset)
         self._watch.confirmed(batch.topic)
 
-    def _out(self, record: Record) -> Outgoing:
-        key = record.key or b""
-        at = BY_KEY if self._job.work == "triage" else record.partition
-        return Outgoing(self._job.routes[record.topic], at, key, self._work(record.value or b""))
+    def _out(self, batch: Batch) -> Callable[[Record], Outgoing]:
+        """What makes the output of a record of this batch: a copy stays in its partition."""
+        work, target = self._work, self._job.routes[batch.topic]
+        partition = BY_KEY if self._job.work == "triage" else batch.partition
+        return lambda record: Outgoing(target, partition, record.key, work(record.value or b""))
 
 
 async def run(job: Job, watch: Stopwatch) -> None:

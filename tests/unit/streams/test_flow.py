@@ -24,7 +24,6 @@ from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.core.pressure import Bounds
 from streams.partitions import Batch, TopicPartition
-from streams.rescuing import Rescuer
 from streams.transport import BatchConsumer, TransportOptions
 
 TPS = tuple(TP(TOPICS.content(priority), 0) for priority in ("critical", "medium", "low"))
@@ -66,6 +65,11 @@ class FakeBrokers:
     async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
         self.positions[TP(*tp)] = offset
 
+    def read(self, topic: str, partition: int, offset: int, count: int) -> list[Any]:
+        """What another client reads of a partition."""
+        end = min(self.ends[TP(topic, partition)], offset + count)
+        return records(topic, [b"x"] * (end - offset), first=offset)
+
 
 class FlowMachine(RuleBasedStateMachine):
     """A consumer beside a model: what was handed over of each partition since it was assigned."""
@@ -82,7 +86,7 @@ class FlowMachine(RuleBasedStateMachine):
         options = TransportOptions(
             partitions=self.partitions,
             consumer_options={},
-            rescuer=Rescuer({}),
+            rescuer=self.brokers,
             batch_records_max=FETCH_MAX,
             drain_timeout_ms=0,
         )

@@ -14,7 +14,8 @@ from pathlib import Path
 import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import UnknownError, for_code
@@ -24,8 +25,10 @@ from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread
 
+import streams.connecting
 import streams.membership
 import streams.transport
+import streams.unpacking
 
 # What is overridden or called, and whose it is.
 SEAMS = {
@@ -39,14 +42,17 @@ SEAMS = {
     "_drain_messages": driver.Consumer,
     "_get_active_partitions": driver.Consumer,
     "_create_fetch_waiter": Fetcher,
+    "_get_conn": AIOKafkaClient,
     "_getmany": driver.Consumer,
     "_new_consumer_thread": driver.Consumer,
+    "_consumer_record": PartitionRecords,
 }
 # What is only there once an object is made; its class's source must name it.
 ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
     "_close_thread_loop_on_stop": ServiceThread,
     "_client": aiokafka.AIOKafkaConsumer,
+    "_writer": AIOKafkaConnection,
     "_member_id": JoinGroupRequest,
     "_thread": driver.Consumer.__mro__[1],
     "_fetcher": aiokafka.AIOKafkaConsumer,
@@ -54,6 +60,12 @@ ATTRIBUTES = {
     "_closed": Fetcher,
     "_records": Fetcher,
     "_subscriptions": Fetcher,
+    "_partition_records": FetchResult,
+    "_tp": PartitionRecords,
+    "_aborted_transactions": PartitionRecords,
+    "_check_crcs": PartitionRecords,
+    "_isolation_level": PartitionRecords,
+    "_records_iterator": PartitionRecords,
 }
 OURS = {
     "_BATCHES_WAITING_MAX",
@@ -99,7 +111,7 @@ def test_aiokafka_still_does_not_know_that_a_member_was_replaced() -> None:
 
 
 def test_no_other_private_name_is_leaned_on() -> None:
-    modules = (streams.transport, streams.membership)
+    modules = (streams.connecting, streams.transport, streams.membership, streams.unpacking)
     tree = ast.parse("\n".join(_body_of(Path(module.__file__)) for module in modules))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     defined = {

@@ -154,12 +154,12 @@ async def test_a_confirmation_after_the_partition_was_given_away_settles_nothing
 async def test_room_is_the_publishers():
     stage = Stage(1)
     stage.publisher.has_room.clear()
-    waiting = asyncio.ensure_future(stage.settling.room(7))
+    waiting = asyncio.ensure_future(stage.settling.room(7, 700))
     await callbacks_ran()
     assert not waiting.done()
     stage.publisher.has_room.set()
     await waiting
-    assert stage.publisher.asked_room == [7]
+    assert stage.publisher.asked_room == [(7, 700)]
 
 
 fates = st.sampled_from(["confirmed", "refused", "refused twice", "lost"])
