@@ -38,7 +38,6 @@ from schemas.wire import decode_dead_letter, decode_pending, decode_verdict, enc
 from streams.clock import ManualClock
 from streams.core.digest import document_digest
 from streams.core.orders import Orders
-from streams.core.partitioning import partition_of
 from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.rules import compile_policy
 from streams.dead_lettering import DeadLetters
