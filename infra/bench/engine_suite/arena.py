@@ -134,8 +134,10 @@ class Arena:
         """A contender at work, beside which others may do something."""
         before = self._written(job)
         interpreter = self.interpreters.get(job.contender)
-        # Another interpreter finds our modules here, and nothing else of ours.
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)} if interpreter else None  # noqa: TID251
+        # Another interpreter finds our modules here, and nothing else of ours. What its libraries warn of is
+        # for their makers.
+        others = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        environment = {**os.environ, **others} if interpreter else None  # noqa: TID251
         command = [
             interpreter or sys.executable,
             "-m",
