@@ -24,6 +24,7 @@ from infra.kafka import (
     aiokafka_options,
     await_broker,
     bootstrap_of,
+    librdkafka_options,
     producer_options,
 )
 from infra.logs import set_level
@@ -43,6 +44,7 @@ from streams.guidance import Guidance
 from streams.observing import PolicyStatus, Tally, WorkerStatus
 from streams.partitions import Partitions
 from streams.publishing import KafkaPublisher
+from streams.rescuing import Rescuer
 from streams.topics import Topics
 from streams.watching import Watchdog
 
@@ -102,6 +104,7 @@ class Worker:
         self._guidance = Guidance(
             self.topics,
             aiokafka_options(settings.kafka, self._bootstrap),
+            Rescuer(librdkafka_options(settings.kafka, self._bootstrap)),
             self.tally,
             on_orders=self._obey,
             stop_worker=self.stop,

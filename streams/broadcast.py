@@ -16,11 +16,14 @@ from mode import Service
 
 from streams.connecting import PatientConsumer
 from streams.ports import Record
+from streams.rescuing import Rescuer
 
 # How long the follower waits for a record before it looks whether it should stop.
 _WAIT_MS = 500
 # A broker that is away is asked again after so long.
 _RETRY_S = 0.5
+# Records that lose their headers because one beside them cannot be read.
+_RESCUED_AT_ONCE = 20
 
 
 class Broadcast(Service):
@@ -29,11 +32,14 @@ class Broadcast(Service):
     abstract = False
     mundane_level = "debug"
 
-    def __init__(self, topic: str, reader: Callable[[Record], None], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, topic: str, reader: Callable[[Record], None], options: Mapping[str, Any], rescuer: Rescuer
+    ) -> None:
         super().__init__()
         self.topic = topic
         self._reader = reader
         self._options = options
+        self._rescuer = rescuer
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
 
     def __repr__(self) -> str:
@@ -77,7 +83,24 @@ class Broadcast(Service):
         consumer = self._consumer
         if consumer is None:
             raise RuntimeError("not started")
-        for records in (await consumer.getmany(timeout_ms=_WAIT_MS)).values():
+        # What fetches in the background would end without a word, and no order would be heard again.
+        if (fetching := consumer._fetcher.error_future).done():
+            fetching.result()
+        try:
+            found = await consumer.getmany(timeout_ms=_WAIT_MS)
+        except UnicodeDecodeError:
+            await self._rescue(consumer)
+            return
+        for records in found.values():
             for record in records:
                 self._reader(record)
             await asyncio.sleep(0)
+
+    async def _rescue(self, consumer: PatientConsumer) -> None:
+        """Read on by another way: at a header whose name is not UTF-8 aiokafka would fail for ever."""
+        partition = aiokafka.TopicPartition(self.topic, 0)
+        position = await consumer.position(partition)
+        read = self._rescuer.read
+        for record in await asyncio.to_thread(read, self.topic, 0, position, _RESCUED_AT_ONCE):
+            self._reader(record)
+            consumer.seek(partition, record.offset + 1)

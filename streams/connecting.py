@@ -40,6 +40,11 @@ class PatientClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
             connection._writer = PatientWriter(connection._writer)
         return connection
 
+    def drop(self) -> None:
+        """Close all connections at once, whatever is under way on them."""
+        for connection in [*self._conns.values()]:
+            connection.close()
+
 
 class PatientWriter:
     """A stream's writer."""

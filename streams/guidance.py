@@ -22,6 +22,7 @@ from streams.core.policies import PolicyBook
 from streams.core.rules import BadPolicy, compile_document
 from streams.observing import Tally
 from streams.ports import Record
+from streams.rescuing import Rescuer
 from streams.topics import Topics
 
 
@@ -35,6 +36,7 @@ class Guidance(Service):
         self,
         topics: Topics,
         options: Mapping[str, Any],
+        rescuer: Rescuer,
         tally: Tally,
         *,
         on_orders: Callable[[Orders], None],
@@ -47,8 +49,8 @@ class Guidance(Service):
         self._on_orders = on_orders
         self._stop_worker = stop_worker
         self._to_compile = asyncio.Event()
-        self._policy = Broadcast(topics.policy, self._take_policy, options)
-        self._control = Broadcast(topics.control, self._take_order, options)
+        self._policy = Broadcast(topics.policy, self._take_policy, options, rescuer)
+        self._control = Broadcast(topics.control, self._take_order, options, rescuer)
 
     def __repr__(self) -> str:
         return f"<Guidance {self.policies!r} | {self.orders}>"

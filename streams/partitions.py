@@ -78,14 +78,14 @@ class Batch:
         return self._owned.tp.partition
 
     @property
-    def meter(self) -> FloodMeter:
-        """The counts of authors, kept as long as the partition is ours."""
-        return self._owned.meter
-
-    @property
     def size_bytes(self) -> int:
         """The bytes of the records' values."""
         return self._span.size_bytes
+
+    @property
+    def meter(self) -> FloodMeter:
+        """The counts of authors, kept as long as the partition is ours."""
+        return self._owned.meter
 
     @property
     def is_wanted(self) -> bool:

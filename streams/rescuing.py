@@ -24,7 +24,13 @@ class Rescuer:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         # librdkafka asks for a group, even of a consumer that never joins one.
-        self._options = {**options, "group.id": "penstock.rescue", "enable.auto.commit": False}
+        self._options = {
+            **options,
+            "group.id": "penstock.rescue",
+            "enable.auto.commit": False,
+            # As much as the engine's own consumer sees, and no more.
+            "isolation.level": "read_committed",
+        }
 
     def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[FetchedRecord]:
         """The next records, without an offset the first; none where the broker does not answer in time."""

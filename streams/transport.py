@@ -35,9 +35,8 @@ from streams.unpacking import lighten
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
-# A fetch that brought fewer records than this leaves the next ones so much time to come together.
-_TRICKLE_RECORDS = 32
-_TRICKLE_S = 0.001
+# The group's coordinator is listened to this often where nothing is fetched.
+_LISTEN_S = 0.5
 # Batches that may lie before the agents: enough to keep them busy while the next fetch is under way, few
 # enough that a critical record does not queue behind a backlog that was fetched before it.
 _BATCHES_WAITING_MAX = 3
@@ -129,11 +128,26 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             partition_assignment_strategy=[RangePartitionAssignor],
             max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
+            # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
+            # looks for a hole (`_is_hole`) must see as much as whoever fetches.
+            isolation_level="read_committed",
         )
 
     def _fenced(self, reason: Fenced) -> None:
         """We were frozen, and replaced: what we hold is another's, and we may not even ask to join."""
         asyncio.run_coroutine_threadsafe(self.consumer.crash(reason), self.parent_loop)
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+        """Ask the thread itself: Faust's queue of calls costs each fetch two more rounds of its loop."""
+        if self.thread_loop.is_closed():
+            raise ConsumerStoppedError
+        fetch = self._fetch_records(
+            self._ensure_consumer(),
+            active_partitions or set(),
+            timeout=timeout,
+            max_records=self.consumer.options.batch_records_max,
+        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
 
     async def _fetch_records(
         self,
@@ -150,15 +164,29 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise ConsumerStoppedError
         self._check_errors(consumer)
         limit = max_records or 1
+        self.fetched_in = consumer._coordinator.generation
         with fetcher._subscriptions.fetch_context():
             records = await self._buffered(fetcher, active_partitions, limit)
             if not (records or self.unreadable) and await _arrived(fetcher, timeout or 0.0):
                 records = await self._buffered(fetcher, active_partitions, limit)
-            self.fetched_in = consumer._coordinator.generation
-            return records
+        # Asking may wait for the end of a rebalance: then some of it is of the generation before.
+        return records if self.fetched_in == consumer._coordinator.generation else {}
+
+    @Service.task
+    async def _listen(self) -> None:
+        """Hear the coordinator where nobody fetches: before the first assignment, and in a rebalance."""
+        while not self.should_stop:
+            await self.sleep(_LISTEN_S)
+            if self._consumer is None or self._consumer._fetcher is None:
+                continue
+            try:
+                self._check_errors(self._consumer)
+            except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody else would ever hear of it
+                asyncio.run_coroutine_threadsafe(self.consumer.crash(trouble), self.parent_loop)
+                return
 
     def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Hear what the group's coordinator complains of: until somebody does, aiokafka rests.
+        """Hear what aiokafka complains of: until somebody does, its coordinator rests.
 
         A broker that went away before it said what it understands may come back; the rest stops the worker.
         """
@@ -166,6 +194,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             consumer._coordinator.check_errors()
         except IncompatibleBrokerVersion as trouble:
             self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
+        # What goes on in the background, and would end without a word: nothing would ever be fetched again.
+        for task in (consumer._fetcher.error_future, consumer._client._sync_task):
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
 
     async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
         found: dict[TP, list[Any]] = {}
@@ -173,7 +205,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
             room = max(limit - sum(map(len, found.values())), limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
-                # While another partition was taken, this one may have been given away.
+                # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is
+                # not ours any more.
                 lighten(fetcher._records.get(tp))
                 # One at a time: a record that cannot be read must not take others with it.
                 try:
@@ -221,6 +254,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except (TimeoutError, asyncio.CancelledError):
             # aiokafka passes on the cancelling of its own requests as if it were ours.
             self.log.warning("the connection to Kafka did not close in time")
+            if self._consumer is not None:
+                self._consumer._client.drop()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock reports assume its own bookkeeping; the engine's watchdog replaces them."""
@@ -255,10 +290,8 @@ class BatchConsumer(driver.Consumer):
             while not (self.should_stop or fetcher.should_stop):
                 records = await self._next_records()
                 await self._deliver(records)
-                # A fetch that finds its records buffered never leaves the loop to others by itself. And where
-                # few came, more come together meanwhile: each fetch costs what fifty records do.
-                is_trickle = records and sum(map(len, records.values())) < _TRICKLE_RECORDS
-                await asyncio.sleep(_TRICKLE_S if is_trickle else 0)
+                # A fetch that finds its records buffered never leaves the loop to others by itself.
+                await asyncio.sleep(0)
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise

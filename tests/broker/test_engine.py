@@ -8,15 +8,21 @@ from pathlib import Path
 import confluent_kafka as ck
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
 from aiokafka.record.util import calc_crc32c
 from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
+from infra.kafka import aiokafka_options
+from schemas.settings import KafkaSettings
+from streams.broadcast import Broadcast
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import CrashLoop
 from streams.ports import Record
+from streams.rescuing import Rescuer
 from streams.transport import PositionLost
 
 EVENTS = 3_000
@@ -173,6 +179,26 @@ async def test_a_record_that_aiokafka_cannot_read_stops_nobody(
     assert not stage.failures
 
 
+async def test_a_broadcast_goes_on_behind_a_record_that_aiokafka_cannot_read(kafka: str, topics: str) -> None:
+    """On `policy` or `control` such a record would keep every worker from starting."""
+    topic = f"{topics}patient"
+    produce(kafka, topic, range(0, 3 * PARTITIONS, PARTITIONS))
+    await _produce_with_a_header_that_is_no_text(kafka, topic, b"before")
+    heard: list[bytes | None] = []
+    broadcast = Broadcast(
+        topic,
+        lambda record: heard.append(record.value),
+        aiokafka_options(KafkaSettings(), kafka),
+        Rescuer({"bootstrap.servers": kafka}),
+    )
+    await broadcast.start()
+    assert heard[-1] == b"before"
+    await _produce_with_a_header_that_is_no_text(kafka, topic, b"after")
+    await eventually(lambda: heard[-1] == b"after", within_s=30)
+    await broadcast.stop()
+    assert len(heard) == len(set(heard)) == 5
+
+
 async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: bytes) -> None:
     """As any client in another language may do: a header's name is bytes to the broker."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
@@ -187,6 +213,64 @@ async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: 
     written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4, "big")
     await (await producer.send_batch(batch, topic, partition=0))
     await producer.stop()
+
+
+async def test_an_open_transaction_holds_its_own_partition_only_and_what_is_aborted_is_never_seen(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    producer = ck.Producer({"bootstrap.servers": kafka, "transactional.id": topics})
+    await asyncio.to_thread(producer.init_transactions, 60)
+
+    def begin(values: range) -> None:
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(f"{topics}patient", str(value).encode(), partition=0)
+        producer.flush(30)
+
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        begin(range(10))
+        producer.commit_transaction(30)
+        await eventually(lambda: stage.partitions.counts.settled == 10, within_s=30)
+        begin(range(10, 20))
+        producer.abort_transaction(30)
+        begin(range(20, 30))
+        produce(kafka, f"{topics}urgent", range(30, 40))
+        # Much less than the detour takes with which records are read that nobody shows.
+        await eventually(lambda: stage.partitions.counts.settled == 20, within_s=5)
+        producer.commit_transaction(30)
+        await eventually(lambda: stage.partitions.counts.settled == 30, within_s=30)
+    assert copies(kafka, topics) == dict.fromkeys([*range(10), *range(20, 40)], 1)
+
+
+async def test_a_broker_that_goes_in_the_middle_of_the_first_join_is_asked_again(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_to_join(monkeypatch, IncompatibleBrokerVersion("unknown"))
+    produce(kafka, f"{topics}patient", range(10))
+    async with asyncio.timeout(30), running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == 10, within_s=20)
+
+
+async def test_a_right_that_is_missing_at_the_first_join_is_told(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_to_join(monkeypatch, GroupAuthorizationFailedError("group"))
+    async with asyncio.timeout(30), running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.app.crash_reason, within_s=20)
+        assert isinstance(stage.app.crash_reason, GroupAuthorizationFailedError)
+
+
+def _fail_to_join(monkeypatch: pytest.MonkeyPatch, *errors: KafkaError) -> None:
+    """Let the first tries to join a group end so."""
+    left = list(errors)
+    join = GroupCoordinator._do_rejoin_group  # noqa: SLF001 - brokers fail so at a moment of their own
+
+    async def failing(coordinator: GroupCoordinator, subscription: object) -> object:
+        if left:
+            raise left.pop(0)
+        return await join(coordinator, subscription)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_rejoin_group", failing)
 
 
 async def test_records_that_were_deleted_before_they_were_read_stop_the_stage_with_their_number(

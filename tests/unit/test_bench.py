@@ -91,8 +91,10 @@ def test_a_bench_without_a_broker_measures_something(name, monkeypatch):
     # One round says little of the cost; here it is to be seen that the bench runs and checks its own work.
     monkeypatch.setattr(bench, "_ROUNDS", 1)
     findings = list(bench.run())
-    assert len([one for one in findings if one.target is not None]) >= 2
-    assert all(one.ours > 0 for one in findings)
+    held_to = [one for one in findings if one.target is not None]
+    assert len(held_to) >= 2
+    # Memory beyond what the process has had before may be none.
+    assert all(one.ours > 0 for one in held_to)
 
 
 def test_a_missed_target_is_the_exit_status(monkeypatch, capsys):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from infra.bench.engine_suite import latency, memory, second, slow, speed, suite, urgent
+from infra.bench.engine_suite import latency, memory, second, slow, speed, starting, suite, urgent
 from infra.bench.engine_suite.effort import Section
 
 SECTIONS: dict[str, tuple[str, Section]] = {
     "speed": ("CPU of a record and records in a second, beside raw and others.", speed.run),
     "latency": ("From a record to its output, 1,000 in a second.", latency.run),
     "urgent": ("A critical record behind a backlog, beside a consumer for each priority.", urgent.run),
+    "starting": ("From nothing to the first records.", starting.run),
     "second": ("What a second process gains.", second.run),
     "slow": ("Slow records in flight.", slow.run),
     "memory": ("Memory while many records go by.", memory.run),

@@ -27,7 +27,7 @@ CONTENDERS: dict[str, tuple[str, str]] = {
     "Bytewax": ("infra.bench.triage_suite.bytewax_flow", "run"),
     "Quix Streams": ("infra.bench.triage_suite.quix_app", "run"),
 }
-_GC_THRESHOLDS = (20_000, 20, 50)
+_GC_THRESHOLDS = (5_000, 40, 50)
 
 
 def main() -> None:

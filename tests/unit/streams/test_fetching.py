@@ -27,10 +27,14 @@ class FakeAiokafka:
     """A consumer of aiokafka's with one buffered partition; it is its own fetcher, coordinator and state."""
 
     def __init__(self) -> None:
-        self._fetcher = self._coordinator = self._subscriptions = self
+        self._fetcher = self._coordinator = self._subscriptions = self._client = self
+        self.error_future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sync_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
         self._records = {LOW: FOUND}
         self.generation = 1
+        self.lost: set[TP] = set()
+        """What a rebalance takes away while somebody asks."""
         self.waiters: list[asyncio.Future[None]] = []
         self.complaints: list[KafkaError] = []
 
@@ -38,7 +42,9 @@ class FakeAiokafka:
         return nullcontext()
 
     async def fetched_records(self, tps: set[TP], **_: Any) -> dict[TP, list[Any]]:
-        return {tp: self._records.pop(tp) for tp in tps}
+        for tp in self.lost:
+            self._records.pop(tp, None)
+        return {tp: self._records.pop(tp) for tp in tps if tp in self._records}
 
     def _create_fetch_waiter(self) -> asyncio.Future[None]:
         self.waiters.append(asyncio.get_running_loop().create_future())
@@ -104,3 +110,19 @@ async def test_a_complaint_wakes_who_waits_and_is_told_at_the_next_fetch(thread:
     assert await waiting == {}
     with pytest.raises(GroupAuthorizationFailedError):
         await fetch(thread, kafka)
+
+
+@pytest.mark.parametrize("task", ["error_future", "_sync_task"])
+async def test_what_has_ended_in_the_background_ends_the_fetch(thread: BatchConsumerThread, task: str):
+    kafka = FakeAiokafka()
+    getattr(kafka, task).set_exception(KafkaError("unexpected"))
+    with pytest.raises(KafkaError, match="unexpected"):
+        await fetch(thread, kafka)
+
+
+async def test_a_partition_that_goes_while_another_is_asked_for_is_passed_over(thread: BatchConsumerThread):
+    kafka, other = FakeAiokafka(), TP(LOW.topic, 1)
+    kafka._records[other] = FOUND  # noqa: SLF001
+    kafka.lost = {other}
+    found = await thread._fetch_records(kafka, {LOW, other}, timeout=1.0, max_records=10)  # noqa: SLF001
+    assert found == {LOW: FOUND}

@@ -235,5 +235,5 @@ async def _nothing(*_: Any) -> None:
     """Faust's app would answer here."""
 
 
-FlowMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+FlowMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestFlow = FlowMachine.TestCase

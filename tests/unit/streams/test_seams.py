@@ -25,6 +25,7 @@ from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread
 
+import streams.broadcast
 import streams.connecting
 import streams.membership
 import streams.transport
@@ -51,7 +52,9 @@ SEAMS = {
 ATTRIBUTES = {
     "_assignor": driver.AIOKafkaConsumerThread,
     "_close_thread_loop_on_stop": ServiceThread,
+    "_consumer": driver.AIOKafkaConsumerThread,
     "_client": aiokafka.AIOKafkaConsumer,
+    "_conns": AIOKafkaClient,
     "_writer": AIOKafkaConnection,
     "_member_id": JoinGroupRequest,
     "_thread": driver.Consumer.__mro__[1],
@@ -66,6 +69,7 @@ ATTRIBUTES = {
     "_check_crcs": PartitionRecords,
     "_isolation_level": PartitionRecords,
     "_records_iterator": PartitionRecords,
+    "_sync_task": AIOKafkaClient,
 }
 OURS = {
     "_BATCHES_WAITING_MAX",
@@ -74,10 +78,9 @@ OURS = {
     "_HELD_WAIT_S",
     "_IDLE_WAIT_S",
     "_LAST_COMMIT_S",
+    "_LISTEN_S",
     "_POLL_INTERVAL_MS",
     "_RESCUED_AT_ONCE",
-    "_TRICKLE_RECORDS",
-    "_TRICKLE_S",
 }
 
 
@@ -93,6 +96,7 @@ def test_an_attribute_that_the_engine_leans_on_is_there(name: str, owner: type) 
 
 def test_what_is_called_on_aiokafkas_own_objects_is_there() -> None:
     assert callable(Fetcher.fetched_records)
+    assert isinstance(Fetcher.error_future, property)
     assert callable(SubscriptionState.fetch_context)
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation" in source
@@ -111,7 +115,13 @@ def test_aiokafka_still_does_not_know_that_a_member_was_replaced() -> None:
 
 
 def test_no_other_private_name_is_leaned_on() -> None:
-    modules = (streams.connecting, streams.transport, streams.membership, streams.unpacking)
+    modules = (
+        streams.broadcast,
+        streams.connecting,
+        streams.transport,
+        streams.membership,
+        streams.unpacking,
+    )
     tree = ast.parse("\n".join(_body_of(Path(module.__file__)) for module in modules))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     defined = {
@@ -119,7 +129,7 @@ def test_no_other_private_name_is_leaned_on() -> None:
     }
     private = {name for name in used | defined if name.startswith("_") and not name.startswith("__")}
     methods_of_ours = {name for name in defined if not any(hasattr(owner, name) for owner in SEAMS.values())}
-    of_objects = {"_kept", "_instance", "_known_as", "_on_fenced"}
+    of_objects = {"_kept", "_instance", "_known_as", "_on_fenced", "_options", "_reader", "_rescuer"}
     assert private - methods_of_ours - OURS - of_objects <= SEAMS.keys() | ATTRIBUTES.keys()
 
 
