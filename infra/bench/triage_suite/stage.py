@@ -7,7 +7,7 @@ import asyncio
 from infra.bench.engine_suite.jobs import Job, Stopwatch
 from infra.bench.policies import book_of, large_policy
 from infra.bench.triage_suite.work import topics_of
-from infra.kafka import producer_options
+from infra.kafka import librdkafka_options, producer_options
 from infra.stages import StageParts, make_stage
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from streams.clock import SystemClock
@@ -17,6 +17,7 @@ from streams.guidance import Guidance
 from streams.observing import Tally
 from streams.partitions import Partitions
 from streams.publishing import KafkaPublisher
+from streams.rescuing import Rescuer
 from streams.tracing import NullTracer
 
 # So long it looks whether the first record is here; what is done until then is not in the figures.
@@ -61,7 +62,9 @@ def _parts(job: Job) -> tuple[StageParts, KafkaPublisher]:
         kafka=KafkaSettings(bootstrap=job.bootstrap),
         topics=TopicSettings(prefix=topics.prefix, partitions=topics.partitions),
     )
-    guidance = Guidance(topics, {}, tally, on_orders=lambda _: None, stop_worker=_raise)
+    rescuer = Rescuer(librdkafka_options(settings.kafka, job.bootstrap))
+    # Never started: the policy is at hand.
+    guidance = Guidance(topics, {}, rescuer, tally, on_orders=lambda _: None, stop_worker=_raise)
     guidance.policies = book_of(policy)
     publisher = KafkaPublisher(producer_options(settings.kafka, job.bootstrap), on_fatal=_give_up)
     parts = StageParts(
