@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench bench-engine soak broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine bench-triage soak broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,10 @@ bench: $(VENV)/.run-ready  ## All benchmarks, with a report and an exit code (AR
 bench-engine: $(VENV)/.run-ready  ## The engine beside raw loops, aiokafka and stock Faust (ARGS="--rounds 1").
 	@$(BIN)/python -m infra.bench.engine_suite $(ARGS)
 
+# The peers are installed on first use, into the user's cache.
+bench-triage: $(VENV)/.run-ready  ## The fast path beside a plain loop, Bytewax and Quix Streams (ARGS="--rounds 1").
+	@$(BIN)/python -m infra.bench.triage_suite $(ARGS)
+
 soak: $(VENV)/.run-ready  ## Two million records, and slow ones by the ten thousand: memory and CPU must not grow.
 	@$(BIN)/python -m infra.bench.engine_suite --rounds 3 --only memory --only slow $(ARGS)
 
@@ -78,6 +82,8 @@ lock: $(VENV)/.lock-ready  ## Resolve pyproject.toml into requirements/*.txt (AR
 	$(UV_COMPILE) --group dev -c $(REQUIREMENTS)/runtime.txt -c $(REQUIREMENTS)/build.txt \
 		-o $(REQUIREMENTS)/dev.txt $(ARGS)
 	$(UV_COMPILE) --group lock -o $(REQUIREMENTS)/lock.txt $(ARGS)
+	$(UV_COMPILE) --group peer-bytewax -o $(REQUIREMENTS)/peer-bytewax.txt $(ARGS)
+	$(UV_COMPILE) --group peer-quixstreams -o $(REQUIREMENTS)/peer-quixstreams.txt $(ARGS)
 	@! grep -n "://" $(REQUIREMENTS)/*.txt || { echo "A lock file names an address; see above." >&2; exit 1; }
 
 reset:  ## Delete all local state: stop what runs in .penstock, its Kafka too; delete it and caches.

@@ -23,9 +23,9 @@ _SENTENCES = (
     "that the plan was sensible. Some asked whether opening hours could be extended at weekends; others "
     "wanted more books for children. They should do both, since it costs little and helps everyone in town. "
 )
-_ENGLISH = _SENTENCES.split()
+ENGLISH = _SENTENCES.split()
 _HIDDEN = {"budget": "budg3t", "people": "p\u0435ople", "books": "b o o k s"}
-_DISGUISED = [_HIDDEN.get(word, word) for word in _ENGLISH]
+_DISGUISED = [_HIDDEN.get(word, word) for word in ENGLISH]
 _VARIANTS = 100
 """Different texts, so that no automaton is only as warm as one of them makes it."""
 _POST_BYTES = 300
@@ -61,7 +61,7 @@ def run() -> Iterable[Finding]:
 def _of_posts(policy: CompiledPolicy) -> Iterable[Finding]:
     found = cpu_us_per_event(
         {
-            "plain": partial(_deciding, policy, _ENGLISH, _POST_BYTES, 2_000),
+            "plain": partial(_deciding, policy, ENGLISH, _POST_BYTES, 2_000),
             "disguised": partial(_deciding, policy, _DISGUISED, _POST_BYTES, 2_000),
         },
         rounds=_ROUNDS,
@@ -72,7 +72,7 @@ def _of_posts(policy: CompiledPolicy) -> Iterable[Finding]:
 
 def _by_length(policy: CompiledPolicy) -> Iterable[Finding]:
     found = cpu_us_per_event(
-        {str(length): partial(_deciding, policy, _ENGLISH, length, 600_000 // length) for length in _LENGTHS},
+        {str(length): partial(_deciding, policy, ENGLISH, length, 600_000 // length) for length in _LENGTHS},
         rounds=_ROUNDS,
     )
     by_kib = {length: found[str(length)] / length * 1_024 for length in _LENGTHS}
@@ -91,7 +91,7 @@ def _by_patterns() -> Iterable[Finding]:
     policies = {count: compile_policy(large_policy(terms=0, patterns=count)) for count in _PATTERNS}
     found = cpu_us_per_event(
         {
-            str(count): partial(_deciding, policy, _ENGLISH, _POST_BYTES, 2_000)
+            str(count): partial(_deciding, policy, ENGLISH, _POST_BYTES, 2_000)
             for count, policy in policies.items()
         },
         rounds=_ROUNDS,

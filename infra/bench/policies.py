@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from schemas.policy import Label, Policy, Prompt, RegexRule, Rule, TermsRule
+from schemas.policy import ActivePolicy, Label, Policy, Prompt, RegexRule, Rule, TermsRule
+from schemas.wire import encode
+from streams.core.policies import PolicyBook, active_key, document_key
+from streams.core.rules import CompiledPolicy
 
 TERMS = 10_000
 PATTERNS = 2_000
@@ -45,6 +48,16 @@ def large_policy(*, terms: int = TERMS, patterns: int = PATTERNS) -> Policy:
         prompts=(Prompt(kind="moderate", text="Judge."),),
         rules=tuple(rules),
     )
+
+
+def book_of(policy: CompiledPolicy) -> PolicyBook:
+    """The policy, as if it had been read from its topic."""
+    book, ref = PolicyBook(), policy.ref
+    pointer = ActivePolicy(v=1, id=ref.id, version=ref.version, digest=ref.digest)
+    book.apply(document_key(ref.digest), encode(policy.policy))
+    book.apply(active_key(ref.id), encode(pointer))
+    book.compile_due()
+    return book
 
 
 def _words(count: int) -> list[str]:

@@ -15,17 +15,16 @@ import msgspec
 
 from agents.triage import Triage
 from infra.bench.measuring import Timed, cpu_us_per_event
+from infra.bench.policies import book_of
 from infra.bench.posts import TOPIC, demo_events, fetched, posts
 from infra.bench.report import Finding
 from infra.policies import default_policy_path, read
 from infra.samples import default_sample_path, read_sample, scored
-from schemas.policy import ActivePolicy
 from schemas.settings import LimitSettings
-from schemas.wire import encode, event_decoder
+from schemas.wire import event_decoder
 from streams.clock import SystemClock
 from streams.core.digest import content_digest
 from streams.core.orders import Orders
-from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.pressure import Bounds
 from streams.core.rules import CompiledPolicy
 from streams.core.triage import Decided, triage
@@ -180,7 +179,7 @@ def _stage(policy: CompiledPolicy, publisher: MemoryPublisher) -> Triage:
     return Triage(
         topics=topics,
         default_policy=policy.ref.id,
-        policies=_book(policy),
+        policies=book_of(policy),
         limits=lambda: limits,
         orders=lambda: orders,
         secret=b"",
@@ -191,16 +190,6 @@ def _stage(policy: CompiledPolicy, publisher: MemoryPublisher) -> Triage:
         tracer=NullTracer(),
         failing=Failing(_partitions(), condemn=settling.condemn, stop_worker=_raise),
     )
-
-
-def _book(policy: CompiledPolicy) -> PolicyBook:
-    """The policy, as if it had been read from its topic."""
-    book, ref = PolicyBook(), policy.ref
-    pointer = ActivePolicy(v=1, id=ref.id, version=ref.version, digest=ref.digest)
-    book.apply(document_key(ref.digest), encode(policy.policy))
-    book.apply(active_key(ref.id), encode(pointer))
-    book.compile_due()
-    return book
 
 
 def _partitions() -> Partitions:

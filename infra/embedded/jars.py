@@ -25,11 +25,16 @@ def cache_directory(setting: str) -> Path:
     """Where the jars are kept: as set, else the user's cache directory."""
     if setting:
         return Path(setting).expanduser()
+    return user_cache() / "jars"
+
+
+def user_cache() -> Path:
+    """Where a user's programs keep what they can fetch again."""
     # The desktop's convention for all programs, not a setting of ours.
     base = os.environ.get("XDG_CACHE_HOME", "")  # noqa: TID251
     # The convention has relative paths ignored.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "penstock" / "jars"
+    return root / "penstock"
 
 
 def ensure(

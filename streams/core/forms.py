@@ -19,6 +19,8 @@ from streams.core.words import words_form
 FormName = Literal["folded", "words", "evaded", "apart", "squeezed"]
 FORM_NAMES: tuple[FormName, ...] = ("folded", "words", "evaded", "apart", "squeezed")
 """In the order in which they are searched: the plain ones first, as they are the cheapest."""
+PLAIN_FORMS: tuple[FormName, ...] = ("folded", "words")
+"""Those that every text has: nothing is undone in them."""
 
 DISGUISED = "disguised"
 """The flag of a text in which words are written so as not to be found."""

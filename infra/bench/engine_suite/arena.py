@@ -21,6 +21,7 @@ import confluent_kafka as ck
 import msgspec
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+import infra
 from infra.bench.engine_suite.jobs import Job, Outcome, Work
 from infra.bench.posts import posts
 from infra.embedded import EmbeddedKafka
@@ -28,6 +29,7 @@ from infra.kafka import librdkafka_options
 from schemas.settings import EmbeddedSettings, KafkaSettings
 
 PARTITIONS = 8
+ROOT = Path(infra.__file__).parents[1]
 _UNDER_WAY_MAX = 50_000
 _WITHIN_S = 300.0
 _MADE_WITHIN_S = 30.0
@@ -42,6 +44,8 @@ class Arena:
     cpus: tuple[int, ...]
     """Where contenders run."""
     prefix: str = ""
+    interpreters: dict[str, str] = field(default_factory=dict)
+    """Of the contenders that have an environment of their own."""
     _number: Iterator[int] = field(default_factory=count)
     _values: list[bytes] = field(default_factory=lambda: posts(1_000))
 
@@ -68,9 +72,16 @@ class Arena:
             cpus=self.cpus,
         )
 
+    def new_prefix(self) -> str:
+        """For topics whose names are given."""
+        return f"{self.prefix}run-{next(self._number)}-"
+
     def topic(self, name: str, *, partitions: int = PARTITIONS) -> str:
         """A new topic."""
-        name = f"{self.prefix}{name}-{next(self._number)}"
+        return self.made(f"{self.prefix}{name}-{next(self._number)}", partitions=partitions)
+
+    def made(self, name: str, *, partitions: int = PARTITIONS) -> str:
+        """A new topic of just this name."""
         admin = AdminClient(self._options)
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
         deadline_s = time.monotonic() + _MADE_WITHIN_S
@@ -78,6 +89,12 @@ class Arena:
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"{name} has no leaders after {_MADE_WITHIN_S:g} s")
         return name
+
+    def delete(self, *topics: str) -> None:
+        """Give back what they take on the disk."""
+        admin = AdminClient(self._options)
+        for deleted in admin.delete_topics(list(topics)).values():
+            deleted.result(_MADE_WITHIN_S)
 
     def _leads(self, topic: str, partitions: int) -> bool:
         """Whether the broker has taken charge of all partitions: for a moment, a new one is nobody's."""
@@ -89,17 +106,23 @@ class Arena:
     def filled(self, name: str, records: int, *, partitions: int = PARTITIONS) -> str:
         """A new topic with so many posts in it."""
         topic = self.topic(name, partitions=partitions)
+        self.fill(topic, records, self._values, partitions=partitions)
+        return topic
+
+    def fill(
+        self, topic: str, records: int, values: Sequence[bytes], *, partitions: int = PARTITIONS
+    ) -> None:
+        """Write so many records, with these values in turns."""
         producer = ck.Producer({**self._options, "linger.ms": 20})
         for number in range(records):
             while len(producer) >= _UNDER_WAY_MAX:
                 producer.poll(0.1)
-            value = self._values[number % len(self._values)]
+            value = values[number % len(values)]
             # As long as a tenant and an id.
             key = f"default/3f0e9b52-7c1d-4e7a-{number:016d}".encode()
             producer.produce(topic, value, key, number % partitions)
         if left := producer.flush(60):
             raise TimeoutError(f"{left} records of the input were not written")
-        return topic
 
     def run(self, job: Job) -> Outcome:
         """Run a contender to its end, and see that all of its output is there."""
@@ -110,8 +133,18 @@ class Arena:
     def running(self, job: Job) -> Iterator[Contender]:
         """A contender at work, beside which others may do something."""
         before = self._written(job)
-        command = [sys.executable, "-m", "infra.bench.engine_suite.child", msgspec.json.encode(job).decode()]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        interpreter = self.interpreters.get(job.contender)
+        # Another interpreter finds our modules here, and nothing else of ours. What its libraries warn of is
+        # for their makers.
+        others = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        environment = {**os.environ, **others} if interpreter else None  # noqa: TID251
+        command = [
+            interpreter or sys.executable,
+            "-m",
+            "infra.bench.engine_suite.child",
+            msgspec.json.encode(job).decode(),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             try:
                 yield Contender(job, process)
             finally:
@@ -121,7 +154,7 @@ class Arena:
             raise AssertionError(f"{job.contender}: {outputs} outputs for {job.total} records")
 
     def _written(self, job: Job) -> int:
-        return sum(end for topic in set(job.routes.values()) for end in self.ends(topic))
+        return sum(end for topic in {*job.routes.values(), *job.outputs} for end in self.ends(topic))
 
     def ends(self, topic: str) -> Sequence[int]:
         """How many records each partition of a topic has."""

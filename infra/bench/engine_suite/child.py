@@ -12,7 +12,6 @@ import os
 import sys
 
 import msgspec
-import uvloop
 
 from infra.bench.engine_suite.jobs import Job, Stopwatch
 
@@ -23,6 +22,10 @@ CONTENDERS: dict[str, tuple[str, str]] = {
     "stock take": ("infra.bench.engine_suite.faust_take", "run"),
     "asyncio": ("infra.bench.engine_suite.sleeping", "run"),
     "ours": ("infra.bench.engine_suite.ours", "run"),
+    "plain loop": ("infra.bench.triage_suite.plain", "run"),
+    "stage": ("infra.bench.triage_suite.stage", "run"),
+    "Bytewax": ("infra.bench.triage_suite.bytewax_flow", "run"),
+    "Quix Streams": ("infra.bench.triage_suite.quix_app", "run"),
 }
 _GC_THRESHOLDS = (5_000, 40, 50)
 
@@ -39,7 +42,8 @@ def main() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.freeze()
     if inspect.iscoroutinefunction(run):
-        uvloop.run(run(job, watch))
+        # A peer's environment has none, and needs none.
+        importlib.import_module("uvloop").run(run(job, watch))
     else:
         run(job, watch)
     print(msgspec.json.encode(watch.outcome()).decode())

@@ -22,6 +22,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     records: dict[str, int]
     """How many there are to read of each; the job is done when the output of all is confirmed."""
     directory: str
+    outputs: tuple[str, ...] = ()
+    """Where else an output may go."""
     cpus: tuple[int, ...] = ()
     """Where it may run; empty: anywhere."""
     wait_ms: int = 0

@@ -1,6 +1,7 @@
 """Records sent at a steady rate, and how long each takes until its output can be read.
 
-The key of a record is the moment at which it was sent, so the work must keep keys.
+The key of a record is the moment at which it was sent, so the work must keep keys; or the value has it in the
+place of `MOMENT`, and the key of the output ends with it, behind a slash.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import confluent_kafka as ck
 from infra.kafka import librdkafka_options
 from schemas.settings import KafkaSettings
 
+MOMENT = b"<moment>"
 _WITHIN_S = 120.0
 
 
@@ -51,7 +53,8 @@ class Pacer:
     def _send(self, value: bytes, records: int) -> None:
         for _ in range(records):
             at = self._sent % self._partitions
-            self._producer.produce(self._source, value, b"%d" % time.perf_counter_ns(), at)
+            moment = b"%d" % time.perf_counter_ns()
+            self._producer.produce(self._source, value.replace(MOMENT, moment), moment, at)
             self._sent += 1
 
     def _arrived(self) -> list[tuple[float, float]]:
@@ -59,5 +62,5 @@ class Pacer:
         if messages:
             messages = [*messages, *self._consumer.consume(1_000, 0)]
         now_s = time.perf_counter()
-        sent_s = [int(message.key() or b"") / 1e9 for message in messages]
+        sent_s = [int((message.key() or b"").rpartition(b"/")[2]) / 1e9 for message in messages]
         return [(at_s, (now_s - at_s) * 1_000) for at_s in sent_s]

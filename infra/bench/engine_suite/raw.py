@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ _COMMIT_EVERY_S = 1.0
 _WAIT_S = 0.05
 
 Place = tuple[str, int]
+Making = Callable[[str, Sequence[ck.Message]], Mapping[str, list[dict[str, Any]]]]
+"""From a source and its messages to what is written to which topic."""
 
 
 class _Account(Protocol):
@@ -91,16 +93,25 @@ class _Reporting:
 
 def flushing(job: Job, watch: Stopwatch) -> None:
     """The loop that flushes."""
-    _loop(job, watch, _Flushing(watch))
+    _loop(job, watch, _Flushing(watch), _working(job))
 
 
-def reporting(job: Job, watch: Stopwatch) -> None:
+def reporting(job: Job, watch: Stopwatch, making: Making | None = None) -> None:
     """The loop with delivery reports."""
-    _loop(job, watch, _Reporting(watch))
+    _loop(job, watch, _Reporting(watch), making or _working(job))
 
 
-def _loop(job: Job, watch: Stopwatch, account: _Account) -> None:
+def _working(job: Job) -> Making:
+    """The job's work: an output with the record's key for each."""
     work = worker(job.work)
+    return lambda source, messages: {
+        job.routes[source]: [
+            {"value": work(message.value() or b""), "key": message.key()} for message in messages
+        ]
+    }
+
+
+def _loop(job: Job, watch: Stopwatch, account: _Account, making: Making) -> None:
     consumers = {source: _consumer(job, source) for source in job.routes}
     # Java's hash of a key, as ours: the default is another.
     producer = ck.Producer(producer_options(_KAFKA, job.bootstrap) | {"partitioner": "murmur2_random"})
@@ -108,8 +119,10 @@ def _loop(job: Job, watch: Stopwatch, account: _Account) -> None:
     while not watch.is_done:
         for source, messages in _fetched(consumers):
             watch.begin()
-            outgoing = [{"value": work(message.value() or b""), "key": message.key()} for message in messages]
-            _produce(producer, job.routes[source], outgoing, account.report_for(source, messages))
+            made = making(source, messages)
+            report = account.report_for(source, messages)
+            for target, outgoing in made.items():
+                _produce(producer, target, outgoing, report)
         producer.poll(0)
         if time.perf_counter() >= commit_at_s:
             _commit(consumers, account.marks(producer))

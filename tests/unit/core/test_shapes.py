@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.policy import LengthRule, RepetitionRule, ShapeRule
@@ -74,3 +76,45 @@ def test_emoji_are_counted_without_their_selectors_and_skin_tones():
 def test_where_several_limits_are_given_all_must_be_exceeded():
     assert shaped("HELLO YOU ALL THERE @a @b", capitals_share=0.8, mentions_over=1, characters_min=5)
     assert not shaped("HELLO YOU ALL THERE @a", capitals_share=0.8, mentions_over=1, characters_min=5)
+
+
+def is_plainly_repetitive(folded: str, rule: RepetitionRule) -> bool:
+    """What `is_repetitive` means, written without a care for time."""
+    runs = [(char, len(list(run))) for char, run in groupby(folded)]
+    words = folded.split()
+    return any(length >= rule.run_min and char not in " \t\r\n-=_*~#." for char, length in runs) or (
+        len(words) >= rule.words_min
+        and max(words.count(word) for word in set(words)) >= rule.word_share * len(words)
+    )
+
+
+@given(
+    parts=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "go", "b", "-", " ", "\n", "\u3000", "no way ", "go "]), st.integers(1, 12)
+        ),
+        max_size=8,
+    ),
+    run_min=st.integers(5, 16),
+    words_min=st.integers(3, 8),
+    word_share=st.sampled_from([0.3, 0.5, 0.7, 0.9, 1.0]),
+)
+@example(parts=[("go ", 11), ("b", 1)], run_min=5, words_min=12, word_share=0.9)
+def test_every_shortcut_finds_what_a_look_at_everything_finds(parts, run_min, words_min, word_share):
+    text = "".join(part * times for part, times in parts)
+    rule = RepetitionRule(
+        id="r", action="label", run_min=run_min, words_min=words_min, word_share=word_share, lines_min=0
+    )
+    assert is_repetitive(text, rule) == is_plainly_repetitive(text, rule)
+
+
+@given(
+    text=st.text("AbCdE é.É", max_size=40),
+    share=st.sampled_from([0.0, 0.3, 0.55, 0.8, 1.0]),
+    least=st.integers(1, 20),
+)
+def test_a_share_of_capitals_is_that_of_the_letters_if_there_are_enough(text, share, least):
+    rule = ShapeRule(id="s", action="label", capitals_share=share, characters_min=least)
+    letters = [char for char in text if char.isupper() or char.islower()]
+    shouted = len(letters) >= least and sum(map(str.isupper, letters)) / len(letters) >= share
+    assert has_shape(text, text.casefold(), rule) == shouted
