@@ -55,7 +55,9 @@ class _Plain(Table):
         base = (_LATIN.match(char) and _named(char)) or char
         if _EUROPEAN.match(base):
             base = normalize("NFD", base)[0]
-        return base.casefold()
+        folded = base.casefold()
+        # A capital is what its small letter is, though its name may tell less.
+        return self._made(folded) if folded != base and len(folded) == 1 else folded
 
 
 class _Seen(Table):

@@ -40,10 +40,13 @@ def test_both_readings_go_character_by_character(text):
 
 
 @given(any_texts)
+@example("\u0190\u024a\u2c7e\u2c7f")
 def test_reading_twice_is_reading_once(text):
-    for table in (PLAIN, SEEN):
-        once = read_by(table, base_of(text))
-        assert read_by(table, once) == once
+    """What a letter is seen as may differ with its case: Greek's small sigma is seen as `o`."""
+    plain = read_by(PLAIN, base_of(text))
+    assert read_by(PLAIN, plain) == plain
+    seen = read_by(SEEN, plain)
+    assert read_by(SEEN, seen) == seen
 
 
 @given(st.text(st.characters(), max_size=200) | any_texts)
