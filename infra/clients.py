@@ -101,7 +101,7 @@ class Writer:
         }
         self._producer = Producer(options)
         self._cluster = cluster
-        self._refused: KafkaError | None = None
+        self._refused: tuple[str, KafkaError] | None = None
 
     def write(
         self,
@@ -112,18 +112,22 @@ class Writer:
         *,
         is_wanted: Callable[[], bool] = lambda: True,
         on_placed: Callable[[str, int, int], None] = lambda *_: None,
+        on_expired: Callable[[], None] | None = None,
     ) -> None:
         """Hand one record over; topic, partition and offset are told once Kafka has it.
 
-        Waits where the local queue is full, as long as the record is wanted.
+        Waits where the local queue is full, as long as the record is wanted. A record that Kafka has not
+        taken in its time is a failure, unless there is somebody to be told so.
         """
         partition = partition_of(key, partitions_of(self._cluster, topic))
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 on_placed(topic, partition, message.offset() or 0)
+            elif on_expired is not None and error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001
+                on_expired()
             elif self._refused is None:
-                self._refused = error
+                self._refused = topic, error
 
         while is_wanted():
             try:
@@ -146,13 +150,13 @@ class Writer:
         """Take note of what Kafka has confirmed or refused since; a `Failure` for the latter."""
         self._producer.poll(0)
         if self._refused is not None:
-            raise _refused("the topic", self._refused)
+            raise _refused(*self._refused)
 
     def flush(self) -> None:
         """Wait until everything is confirmed; a `Failure` if something is not."""
         left = self._producer.flush(_ANSWER_WITHIN_S + 1)
         if self._refused is not None:
-            raise _refused("the topic", self._refused)
+            raise _refused(*self._refused)
         if left:
             raise unreachable(self._cluster.bootstrap, _ANSWER_WITHIN_S)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from infra.clients import reach
+from infra.counting import counted
 from infra.errors import Failure
 from infra.lag import Lag, lags
 from infra.running import NODE, address_of, worker_statuses
@@ -68,7 +69,7 @@ def told(picture: Picture) -> Iterator[str]:
         yield f"node      {picture.node} (the reference node)"
     for one in picture.lag:
         if one.records:
-            yield f"lag       {one.topic}: {one.records} records before {one.stage}"
+            yield f"lag       {one.topic}: {counted(one.records, 'record')} before {one.stage}"
     if picture.lag and not any(one.records for one in picture.lag):
         yield "lag       none"
     for name, worker in picture.workers.items():
@@ -115,18 +116,17 @@ def _stage(stage: StageStatus) -> str:
         # How far the topics go by now, nobody knows.
         age, lag = age if oldest_ms else "?", "?"
     return (
-        f"{stage.stage}: {len(partitions)} partitions{f' ({held} held)' if held else ''}, "
+        f"{stage.stage}: {counted(len(partitions), 'partition')}{f' ({held} held)' if held else ''}, "
         f"{stage.settled} settled, {sum(partition.unsettled for partition in partitions)} unsettled, "
-        f"watermark {age}, lag {lag}"
-        + "".join(f", {count} {what}" for what, count in _rarities(stage) if count)
+        f"watermark {age}, lag {lag}" + "".join(f", {what}" for what, count in _rarities(stage) if count)
     )
 
 
 def _rarities(stage: StageStatus) -> tuple[tuple[str, int], ...]:
     """What is worth a word only where it has happened."""
     return (
-        ("redelivered", stage.redelivered),
-        ("commits failed", stage.commit_failures),
-        ("failures of the stage itself", stage.failures),
-        ("records condemned for them", stage.condemned),
+        (f"{stage.redelivered} redelivered", stage.redelivered),
+        (f"{counted(stage.commit_failures, 'commit')} failed", stage.commit_failures),
+        (f"{counted(stage.failures, 'failure')} of the stage itself", stage.failures),
+        (f"{counted(stage.condemned, 'record')} condemned for them", stage.condemned),
     )

@@ -9,6 +9,7 @@ from typing import BinaryIO, TextIO
 
 from infra.awaiting import Answers, Awaited, Place
 from infra.clients import Cluster, Writer, reach
+from infra.counting import counted
 from infra.errors import ExitCode, Failure
 from infra.outgoing import Draft, Mistake, drafts
 from infra.settings import load
@@ -74,8 +75,8 @@ class _Sending:
         except Mistake as mistake:
             self._writer.flush()
             raise Failure(
-                f"{mistake.sentence} {_counted(sent)} before it {'was' if sent == 1 else 'were'} sent: send "
-                "only the rest again.",
+                f"{mistake.sentence} {counted(sent, 'event')} before it {'was' if sent == 1 else 'were'} "
+                "sent: send only the rest again.",
                 exit_code=mistake.exit_code,
             ) from None
 
@@ -99,7 +100,7 @@ class _Sending:
             self._await(0)
         if self._buried:
             raise Failure(
-                f"{_counted(len(self._buried))} could not be judged and became dead letters: see "
+                f"{counted(len(self._buried), 'event')} could not be judged and became dead letters: see "
                 "`penstock dead-letters`.",
                 exit_code=ExitCode.TIMED_OUT,
             )
@@ -192,7 +193,3 @@ def _tracer(settings: Settings) -> Tracer:
     from infra.telemetry import open_tracer  # noqa: PLC0415
 
     return open_tracer(settings.telemetry, instance="send")
-
-
-def _counted(count: int) -> str:
-    return "1 event" if count == 1 else f"{count} events"

@@ -22,6 +22,9 @@ from infra.embedded.properties import Place
 from infra.embedded.readiness import Probe
 from infra.errors import ExitCode, Failure
 from infra.kafka import bootstrap_of
+from infra.supervise.leftovers import ChildrenFile
+from infra.supervise.lock import UP, holder_of
+from infra.supervise.tree import KAFKA
 from infra.terminal import safe
 from schemas.settings import Settings
 
@@ -54,6 +57,15 @@ def start(settings: Settings, args: argparse.Namespace) -> int:
 
 
 def stop(settings: Settings, _args: argparse.Namespace) -> int:
+    """Stop it, unless somebody would start it again."""
+    data_dir = Path(settings.data_dir)
+    keeper = holder_of(data_dir, UP)
+    if keeper and ChildrenFile(data_dir / "run").pid_of(KAFKA):
+        raise Failure(
+            f"`penstock up` (pid {keeper}) runs this Kafka and would start it again: stop `up`, with Ctrl-C "
+            f"or `kill {keeper}`, and Kafka stops with it.",
+            exit_code=ExitCode.TAKEN,
+        )
     kafka = _kafka(settings)
     was = kafka.status()
     kafka.stop()

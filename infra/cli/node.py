@@ -38,12 +38,16 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     from infra.nodes.reference.process import serve
     from infra.nodes.reference.server import ReferenceServer
+    from infra.running import NODE
     from infra.settings import load
+    from infra.supervise.lock import name_lock
 
     args.set = [*args.set, *_as_settings(args)]
     settings = load(args).settings
     server = ReferenceServer(settings.reference_node)
-    return asyncio.run(serve(server, Path(settings.data_dir) / "run" / "node.json", _announce))
+    data_dir = Path(settings.data_dir)
+    with name_lock(data_dir, NODE, "A reference node"):
+        return asyncio.run(serve(server, data_dir / "run" / f"{NODE}.json", _announce))
 
 
 def _announce(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from infra.counting import counted
 from infra.errors import ExitCode
 
 
@@ -35,8 +36,11 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "create":
         made = topics.ensure(settings, cluster)
         for topic in made:
-            print(f"made {topic.name} ({topic.partitions} partitions, replication {topic.replication})")
-        print(f"{len(made)} topics made, {len(wanted) - len(made)} were there")
+            print(
+                f"made {topic.name} ({counted(topic.partitions, 'partition')}, "
+                f"replication {topic.replication})"
+            )
+        print(f"{counted(len(made), 'topic')} made, {len(wanted) - len(made)} were there")
         return ExitCode.OK
     if args.what == "check":
         if found:

@@ -9,6 +9,8 @@ from infra.errors import ExitCode, Failure
 
 # A rate beyond this is a load test, and the demonstration's one producer would not hold it.
 _RATE_PER_S_MAX = 5_000.0
+# As in the settings (`supervise.workers`); here so that the flag is named, and not its setting.
+_WORKERS_MAX = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
             exit_code=ExitCode.USAGE,
         )
     if args.workers is not None:
+        if not 1 <= args.workers <= _WORKERS_MAX:
+            raise Failure(
+                f"--workers {args.workers}: give 1 or more, at most {_WORKERS_MAX}.", exit_code=ExitCode.USAGE
+            )
         args.set = [*args.set, f"supervise.workers={args.workers}"]
     settings = load(args).settings
     clock = SystemClock()

@@ -104,6 +104,7 @@ class Broker:
             tail(path, min(new_bytes, 64 << 10)),
             tail(self._directory / "logs" / f"{self.place.home}.out"),
             shutil.disk_usage(self._directory).free,
+            is_own=self._child is not None,
         )
 
     def terminate(self) -> None:

@@ -10,6 +10,8 @@ from infra.errors import ExitCode, Failure
 
 # What a broker writes at its end fits in there many times.
 _TAIL_BYTES = 64 << 10
+_STARTED = "Kafka Server started"
+_TERMINATED = "Terminating process due to signal"
 _BAD_LINE = re.compile(
     r"^(?:\S+ (?:ERROR|FATAL) |Exception in thread|Error: |.*OutOfMemoryError)(.*)$", re.MULTILINE
 )
@@ -26,8 +28,11 @@ def tail(path: Path, bytes_max: int = _TAIL_BYTES) -> str:
         return ""
 
 
-def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
-    """What to tell of a broker that has ended: `log` since its start, `said` on its output."""
+def explained(directory: Path, log: str, said: str, free_bytes: int, *, is_own: bool = True) -> Failure:
+    """What to tell of a broker that has ended: `log` since its start, `said` on its output.
+
+    One that is not our own was started by somebody else, who may have stopped it.
+    """
     # 1. Kafka stops when it cannot write; its own words for it differ by the place where it happened.
     if "No space left on device" in said or "No space left on device" in log or free_bytes < 1 << 20:
         return disk_full(directory, free_bytes)
@@ -59,8 +64,16 @@ def explained(directory: Path, log: str, said: str, free_bytes: int) -> Failure:
             "(`penstock doctor`).",
             exit_code=ExitCode.EMBEDDED_KAFKA,
         )
-    # 5. Whatever it is, in its own words.
-    complaint = _last_complaint(said) or _last_complaint(log) or "it said nothing"
+    # 5. It was told to end, or was killed: nothing is wrong with it.
+    complaint = _last_complaint(said) or _last_complaint(log)
+    if not is_own or not complaint or log.rfind(_TERMINATED) > log.rfind(_STARTED):
+        return Failure(
+            f"The embedded Kafka in {directory} ended while it was waited for "
+            f"({complaint or 'it said nothing'}): somebody may have stopped it, as `penstock up` does with "
+            "its own; start it again, or see `penstock kafka logs`.",
+            exit_code=ExitCode.EMBEDDED_KAFKA,
+        )
+    # 6. Whatever it is, in its own words.
     return Failure(
         f"The embedded Kafka in {directory} stopped ({complaint}): see `penstock kafka logs`; "
         "if its data is not needed, delete that directory.",

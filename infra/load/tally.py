@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
+from infra.counting import counted
 from schemas.verdict import Verdict
 
 # Percentiles are those of the last so many: exact for a demonstration, bounded for a long run.
@@ -58,15 +59,18 @@ class RunTally:
         """How long the model took, at these ranks."""
         return percentiles(self._inferences_ms, ranks)
 
-    def summary(self, *, elapsed_s: float) -> str:
+    def summary(self, *, elapsed_s: float, unsent: int = 0) -> str:
         """The run in a few lines."""
         total = self.verdicts
         rate = total / elapsed_s if elapsed_s > 0 else 0.0
-        lines = [f"{total} verdicts in {elapsed_s:.1f} s ({rate:.1f}/s), {self.dead_letters} dead letters"]
+        letters = counted(self.dead_letters, "dead letter")
+        lines = [f"{counted(total, 'verdict')} in {elapsed_s:.1f} s ({rate:.1f}/s), {letters}"]
         lines.append(f"  decided by  {_shares(self._decided_by, total)}")
         lines.append(f"  action      {_shares(self._actions, total)}")
         lines.append(f"  wait        {_spans(self.waits_ms(0.5, 0.95))}  (in Kafka and in the worker)")
         lines.append(f"  inference   {_spans(self.inferences_ms(0.5, 0.95))}  (where a model decided)")
+        if unsent:
+            lines.append(f"  not sent    {counted(unsent, 'event')}, which Kafka did not take")
         return "\n".join(lines)
 
 

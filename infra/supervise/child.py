@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Literal
 
+from infra.counting import counted
 from infra.supervise.logs import Lines, RotatingLog
 from infra.supervise.processes import signal_group
 from streams.ports import Clock
@@ -56,7 +57,7 @@ class Child:
         self._lines = Lines(spec.name)
 
     def __str__(self) -> str:
-        return f"<Child {self.spec.name} | {self.state}, pid {self.pid}, {self.restarts} restarts>"
+        return f"<Child {self.spec.name} | {self.state}, pid {self.pid}, {counted(self.restarts, 'restart')}>"
 
     @property
     def name(self) -> str:

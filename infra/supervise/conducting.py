@@ -16,10 +16,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from infra.clients import Cluster, reach
+from infra.clients import Cluster, Writer, reach
 from infra.embedded.ports import free_port
 from infra.errors import ExitCode
-from infra.load.producing import DemoProducer
+from infra.load.producing import PATIENCE_S, DemoProducer
 from infra.load.tally import RunTally
 from infra.load.traffic import Traffic
 from infra.load.watching import Watch
@@ -27,7 +27,7 @@ from infra.running import NODE, address_of, worker_statuses
 from infra.showing import verdict_line
 from infra.supervise import brokers, tree
 from infra.supervise.leftovers import ChildrenFile
-from infra.supervise.lock import data_dir_lock
+from infra.supervise.lock import data_dir_lock, holder_of
 from infra.supervise.screen import Screen
 from infra.supervise.standing import Standing
 from infra.supervise.supervisor import Supervisor
@@ -152,6 +152,9 @@ class Up:
                 names = ", ".join(safe(node.known_as) for node in self._settings.nodes)
                 tell(f"using {names}")
                 return
+            if holder_of(self._data_dir, NODE) and (there := address_of(self._data_dir, NODE)):
+                tell(f"runs already at {there.url} (pid {there.pid}), and is left running")
+                return
             port = self._settings.reference_node.port or free_port()
             await self._supervisor.start([tree.node(self._flags, self._settings, port)])
             address = address_of(self._data_dir, NODE)
@@ -169,7 +172,7 @@ class Up:
         if self._wishes.demo:
             self._producer = DemoProducer(
                 self._settings,
-                cluster,
+                Writer(self._settings, cluster, patience_s=PATIENCE_S),
                 self._traffic,
                 self._clock,
                 rate_per_s=self._wishes.rate_per_s,
@@ -200,6 +203,8 @@ class Up:
         for failure in (self._watch.failure, self._producer.failure if self._producer else None):
             if failure is not None:
                 raise failure
+        for told in self._producer.tidings() if self._producer else ():
+            self._screen.say(told)
         for one in self._watch.seen():
             if self._wishes.demo and not self._traffic.is_own(one.id):
                 continue
@@ -251,7 +256,8 @@ class Up:
             self._screen.close()
             if self._watch is not None:
                 elapsed_s = self._clock.now_ms() / 1_000 - self._began_s
-                self._screen.say(self._tally.summary(elapsed_s=elapsed_s))
+                unsent = self._producer.unsent if self._producer else 0
+                self._screen.say(self._tally.summary(elapsed_s=elapsed_s, unsent=unsent))
             own = [one.stop for one in (self._producer, self._watch) if one is not None]
             await asyncio.gather(*(beside(stop) for stop in own))
         finally:

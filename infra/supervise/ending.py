@@ -6,7 +6,6 @@ Kafka that nobody's child is stays for `penstock kafka stop`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from infra.errors import ExitCode, Failure
 from infra.running import NODE, address_of
 from infra.supervise.leftovers import ChildrenFile
+from infra.supervise.lock import holder_of
 from infra.supervise.processes import command_of, started_at
 
 # `up` promises to be done within 10 s, and its children with it.
@@ -39,7 +39,7 @@ def end_all(data_dir: Path, tell: Callable[[str], None]) -> None:
     """End everything that runs for a data directory, `up` first: it ends its own children in order."""
     locks = sorted((data_dir / "run").glob("*.lock"), key=lambda path: (path.stem != "up", path.stem))
     for lock in locks:
-        if pid := _holder(lock):
+        if pid := holder_of(data_dir, lock.stem):
             tell(f"Stopping {lock.stem} (pid {pid}) of {data_dir}")
             _end(pid, lock.stem)
     address = address_of(data_dir, NODE)
@@ -53,17 +53,6 @@ def end_all(data_dir: Path, tell: Callable[[str], None]) -> None:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _holder(lock: Path) -> int:
-    """Who holds a lock, by the number written in it; 0 where nobody does."""
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            number = file.read(20).strip()
-            return int(number) if number.isdigit() else 0
-    return 0
 
 
 def _end(pid: int, name: str) -> None:

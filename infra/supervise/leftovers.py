@@ -39,6 +39,12 @@ class ChildrenFile:
         fresh.write_bytes(msgspec.json.encode(listed))
         fresh.replace(self._path)
 
+    def pid_of(self, name: str) -> int | None:
+        """The number of a child, if it runs."""
+        return next(
+            (one.pid for one in self._read() if one.name == name and is_running(one.pid, one.started)), None
+        )
+
     def stop_all(self, tell: Callable[[str], None]) -> int:
         """End whoever on the list still runs; how many those were."""
         left = [child for child in self._read() if is_running(child.pid, child.started)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.counting import counted
 from infra.load.tally import RunTally
 
 
@@ -27,11 +28,11 @@ class Standing:
             parts.append(f"inference p50 {inferences[0]:.0f} ms")
         parts.append(f"lag {'?' if self.lag is None else self.lag}")
         if self.tally.dead_letters:
-            parts.append(f"{self.tally.dead_letters} dead letters")
+            parts.append(counted(self.tally.dead_letters, "dead letter"))
         return " | ".join(parts)
 
     def _children(self) -> str:
-        restarts = f", {self.restarts} restarts" if self.restarts else ""
+        restarts = f", {counted(self.restarts, 'restart')}" if self.restarts else ""
         return f"{self.up}/{self.children} up{restarts}"
 
     def _verdicts(self) -> str:
@@ -39,4 +40,4 @@ class Standing:
         rate = total / self.elapsed_s if self.elapsed_s > 0 else 0.0
         of = f" of {self.sent} sent" if self.sent is not None else ""
         decided = ", ".join(f"{name} {count}" for name, count in self.tally.decided_by.items() if count)
-        return f"{total} verdicts{of} ({rate:.1f}/s){f': {decided}' if decided else ''}"
+        return f"{counted(total, 'verdict')}{of} ({rate:.1f}/s){f': {decided}' if decided else ''}"

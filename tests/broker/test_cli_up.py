@@ -172,3 +172,18 @@ def _reapers(parent: int) -> list[int]:
         if int(fields[1]) == parent and b"reaper.py" in command:
             found.append(int(file.parent.name))
     return found
+
+
+def test_a_node_that_runs_already_is_used_and_left_running(data_dir: Path) -> None:
+    words = [sys.executable, "-m", "infra.cli", "--data-dir", str(data_dir), "node", "--port=0"]
+    node = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        until((data_dir / "run" / "node.json").exists, within_s=30)
+        with UpProcess(data_dir, "--demo", "--until=20", "--rate=50") as up:
+            assert up.wait(within_s=180) == ExitCode.OK, up.said
+            assert f"(pid {node.pid}), and is left running" in up.said
+        assert node.poll() is None
+        assert (data_dir / "run" / "node.json").exists()
+    finally:
+        node.terminate()
+        node.wait(30)

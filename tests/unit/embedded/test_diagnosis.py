@@ -64,6 +64,32 @@ def test_the_end_of_a_broker_is_told_in_a_sentence(log: str, said: str, words: s
     assert "\n" not in failure.sentence
 
 
+@pytest.mark.parametrize(
+    ("log", "is_own"),
+    [
+        ("", True),
+        ("2026-01-01T00:00:00Z ERROR of an earlier life (A)\n", False),
+        (
+            "x ERROR trouble (A)\nKafka Server started (B)\nx INFO Terminating process due to signal (C)\n",
+            True,
+        ),
+    ],
+    ids=["killed", "started by somebody else", "told to end"],
+)
+def test_for_a_broker_that_somebody_ended_no_data_need_be_deleted(log: str, is_own: bool) -> None:
+    sentence = explained(HERE, log, "", GIGABYTE, is_own=is_own).sentence
+    assert "delete" not in sentence
+    assert "start it again" in sentence
+
+
+def test_where_a_broker_complains_its_directory_may_be_deleted() -> None:
+    log = (
+        "Kafka Server started (KafkaRaftServer)\nTerminating process due to signal SIGTERM\n"
+        "Kafka Server started (KafkaRaftServer)\n2026-01-01T00:00:00Z ERROR bad data (A)\n"
+    )
+    assert "delete that directory" in explained(HERE, log, "", GIGABYTE).sentence
+
+
 def test_a_full_disk_is_told_even_where_nothing_could_be_logged() -> None:
     assert "is full (0 MB left)" in explained(HERE, "", "", 0).sentence
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from infra.cli import main
 from infra.errors import ExitCode
+from infra.supervise.leftovers import ChildrenFile
+from infra.supervise.lock import data_dir_lock
 
 
 def test_status_of_nothing_is_stopped_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +29,20 @@ def test_stopping_nothing_is_well_and_makes_nothing(
     assert main(["kafka", "stop", "--data-dir", str(tmp_path / "new")]) == ExitCode.OK
     assert capsys.readouterr().out == "Kafka did not run\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_up_runs_is_not_stopped_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["kafka", "stop", "--data-dir", str(tmp_path)]
+    with data_dir_lock(tmp_path):
+        # An `up` whose Kafka is not its child, but somebody else's: it would not start it again.
+        assert main(words) == ExitCode.OK
+        capsys.readouterr()
+        ChildrenFile(tmp_path / "run").write([("kafka", os.getpid())])
+        assert main(words) == ExitCode.TAKEN
+        told = capsys.readouterr().err
+        assert f"`penstock up` (pid {os.getpid()}) runs this Kafka and would start it again" in told
+    # What a killed `up` has left behind.
+    assert main(words) == ExitCode.OK
 
 
 def test_the_end_of_a_log_is_shown_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,15 @@ def test_a_summary_says_who_decided_what_and_how_long_it_took() -> None:
     ]
 
 
+def test_a_summary_says_what_was_not_sent_and_one_of_a_thing_is_one() -> None:
+    tally = RunTally()
+    tally.add(VERDICT)
+    tally.dead_letters = 1
+    lines = tally.summary(elapsed_s=1.0, unsent=1).splitlines()
+    assert lines[0] == "1 verdict in 1.0 s (1.0/s), 1 dead letter"
+    assert lines[-1] == "  not sent    1 event, which Kafka did not take"
+
+
 def test_a_run_without_verdicts_has_a_summary_too() -> None:
     assert "nothing" in RunTally().summary(elapsed_s=0.0)
 

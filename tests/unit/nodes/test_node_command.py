@@ -64,7 +64,7 @@ def test_it_tells_where_it_is_serves_and_stops(tmp_path, number, status):
     assert process.returncode == status
     assert "not a language model" in out
     assert err == ""
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["node.lock"]
 
 
 def test_a_request_that_hangs_does_not_keep_it_from_stopping(tmp_path):
@@ -104,6 +104,16 @@ def test_a_taken_port_is_refused_with_a_sentence(tmp_path):
     assert f"127.0.0.1:{port}" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run" / "node.json").exists()
+
+
+def test_a_second_one_in_a_data_directory_is_refused_and_the_first_stays_known(tmp_path):
+    with running(tmp_path) as (process, told):
+        status, err = failed(start(tmp_path))
+        assert status == ExitCode.TAKEN
+        assert f"A reference node runs already for {tmp_path} (pid {process.pid})" in err
+        assert err.count("\n") == 1
+        assert json.loads((tmp_path / "run" / "node.json").read_text()) == told
+        assert b"ok" in get(told["url"], "/health")
 
 
 def test_a_data_directory_below_a_file_is_refused_with_a_sentence(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ExitCode, Failure
-from infra.supervise.lock import data_dir_lock
+from infra.supervise.lock import data_dir_lock, holder_of, name_lock
 
 
 def test_a_second_holder_is_told_who_is_the_first(tmp_path: Path) -> None:
@@ -29,3 +29,12 @@ def test_a_directory_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"cannot be written \(Not a directory\): name another") as failed:
         data_dir_lock(tmp_path / "file" / "below").__enter__()
     assert failed.value.exit_code == ExitCode.TAKEN
+
+
+def test_who_holds_a_name_is_told_while_it_does_and_looking_makes_nothing(tmp_path: Path) -> None:
+    assert holder_of(tmp_path, "node") is None
+    assert list(tmp_path.iterdir()) == []
+    with name_lock(tmp_path, "node", "A reference node"):
+        assert holder_of(tmp_path, "node") == os.getpid()
+        assert holder_of(tmp_path, "up") is None
+    assert holder_of(tmp_path, "node") is None

@@ -69,4 +69,4 @@ def test_in_a_file_every_line_is_there_and_the_status_every_few_seconds() -> Non
 
 def test_the_status_says_children_verdicts_rate_waits_and_lag() -> None:
     standing = Standing(up=3, children=4, restarts=1, sent=7, tally=RunTally(), elapsed_s=2.0, lag=5)
-    assert str(standing) == "3/4 up, 1 restarts | 0 verdicts of 7 sent (0.0/s) | lag 5"
+    assert str(standing) == "3/4 up, 1 restart | 0 verdicts of 7 sent (0.0/s) | lag 5"
