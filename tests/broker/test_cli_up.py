@@ -182,8 +182,10 @@ def test_a_node_that_runs_already_is_used_and_left_running(data_dir: Path) -> No
         with UpProcess(data_dir, "--demo", "--until=20", "--rate=50") as up:
             assert up.wait(within_s=180) == ExitCode.OK, up.said
             assert f"(pid {node.pid}), and is left running" in up.said
-        assert node.poll() is None
-        assert (data_dir / "run" / "node.json").exists()
+            assert node.poll() is None
+            assert (data_dir / "run" / "node.json").exists()
+            node.terminate()
+            assert node.wait(30) == ExitCode.OK
     finally:
-        node.terminate()
-        node.wait(30)
+        node.kill()
+        node.wait()
