@@ -266,8 +266,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except (TimeoutError, asyncio.CancelledError):
             # aiokafka passes on the cancelling of its own requests as if it were ours.
             self.log.warning("the connection to Kafka did not close in time")
-            if self._consumer is not None:
-                self._consumer._client.drop()
+
+    async def _gather_remaining_tasks(self) -> None:
+        """The last thing that the thread does: close what was opened while it was closing."""
+        await super()._gather_remaining_tasks()
+        if self._consumer is not None:
+            self._consumer._client.drop()
+            await asyncio.sleep(0)
 
     def _start_thread(self) -> None:
         """Run; a crash was told by then, and Python need not print it once more."""

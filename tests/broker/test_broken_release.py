@@ -16,7 +16,7 @@ BROKEN = """
 import sys
 import agents.triage
 
-def broken(event, _):
+def broken(event, *_, **__):
     raise ZeroDivisionError(event.text)
 
 agents.triage.triage = broken

@@ -354,7 +354,7 @@ async def test_much_that_is_settled_is_committed_before_the_timer_says_so(
         await eventually(lambda: stage.partitions.counts.settled == EVENTS, within_s=60)
         counts = stage.partitions.counts
         await eventually(lambda: sum(committed(kafka, topics).values()) > EVENTS - 500, within_s=30)
-        assert 2 <= counts.commits <= EVENTS / 500
+        assert 1 <= counts.commits <= EVENTS / 500, "the timer had no turn"
 
 
 async def test_a_partition_that_was_committed_at_its_first_record_knows_when_that_is_deleted(

@@ -83,7 +83,12 @@ def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
         for name in _imported(path) - sys.stdlib_module_names - set(PACKAGES)
         if not declared & {one.lower().replace("_", "-") for one in provided_by.get(name, ())}
     }
-    assert undeclared == set()
+    # What the fast path is measured beside has environments of its own.
+    peers = {
+        ("infra/bench/triage_suite/quix_app.py", "quixstreams"),
+        ("infra/bench/triage_suite/bytewax_flow.py", "bytewax"),
+    }
+    assert undeclared == peers
 
 
 def _imported(path: Path) -> set[str]:
@@ -105,7 +110,14 @@ def test_every_lint_exception_has_its_reason() -> None:
 
 
 def test_no_lock_names_an_address() -> None:
-    assert [lock.stem for lock in LOCKS] == ["build", "dev", "lock", "runtime"]
+    assert [lock.stem for lock in LOCKS] == [
+        "build",
+        "dev",
+        "lock",
+        "peer-bytewax",
+        "peer-quixstreams",
+        "runtime",
+    ]
     for lock in LOCKS:
         assert "://" not in lock.read_text(), lock.name
         assert not re.search(r"^--(?!hash)", lock.read_text(), re.MULTILINE), lock.name
@@ -119,7 +131,8 @@ def test_every_pinned_requirement_has_hashes() -> None:
 
 
 def test_no_two_locks_name_different_versions_of_one_package() -> None:
-    pins = [_pins(lock) for lock in LOCKS]
+    # Peers have environments of their own.
+    pins = [_pins(lock) for lock in LOCKS if not lock.stem.startswith("peer-")]
     seen = {name: {pin[name] for pin in pins if name in pin} for pin in pins for name in pin}
     assert [name for name, versions in seen.items() if len(versions) > 1] == []
 

@@ -38,6 +38,7 @@ SEAMS = {
     "_update_channels": TableManager,
     "_create_worker_consumer": driver.AIOKafkaConsumerThread,
     "_fetch_records": driver.AIOKafkaConsumerThread,
+    "_gather_remaining_tasks": driver.AIOKafkaConsumerThread,
     "_commit": driver.AIOKafkaConsumerThread,
     "_ensure_consumer": driver.AIOKafkaConsumerThread,
     "_drain_messages": driver.Consumer,
