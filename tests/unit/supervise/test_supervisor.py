@@ -25,6 +25,8 @@ from streams.clock import SystemClock
 pytestmark = pytest.mark.slow
 
 STEADY = "import time; print('hello', flush=True); time.sleep(600)"
+# Says nothing, because nobody may be left to hear it.
+SILENT = "import time; time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + STEADY
 # A child with a child of its own, whose number it tells.
 PARENT = """
@@ -299,10 +301,10 @@ SUPERVISOR = """
 import asyncio, sys
 sys.path[:0] = [{root!r}, {here!r}]
 from pathlib import Path
-from test_supervisor import Kept, child, STEADY, SuperviseSettings
+from test_supervisor import Kept, child, SILENT, SuperviseSettings
 async def main():
     kept = Kept(Path(sys.argv[1]), SuperviseSettings())
-    await kept.supervisor.start([child('a', STEADY), child('b', STEADY)])
+    await kept.supervisor.start([child('a', SILENT), child('b', SILENT)])
     if sys.argv[2] == 'without':
         kept.supervisor._reaper._process.kill()
     print(kept.pid('a'), kept.pid('b'), flush=True)
