@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, assert_never
 
 from confluent_kafka.admin import AdminClient
 from deadline import until
@@ -198,3 +198,5 @@ class Trials:
                     assert not found.repeated, (work, found.unexplained[:10])
                 case "of what was cut off":
                     assert not found.unexplained, (work, found.unexplained[:10])
+                case _:
+                    assert_never(repeats)

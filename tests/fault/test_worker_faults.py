@@ -76,7 +76,7 @@ def test_a_frozen_worker_is_replaced_and_wakes(broker: EmbeddedKafka, trials) ->
                 victim.await_working()
             for victim in victims:
                 assert "Fenced(" in victim.lay_ghost()
-        both.finish(repeats="of cut-off runs")
+        both.finish(repeats="of what was cut off")
 
 
 def _join(both: Trials) -> None:
