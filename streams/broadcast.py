@@ -16,14 +16,12 @@ from mode import Service
 
 from streams.connecting import PatientConsumer
 from streams.ports import Record
-from streams.rescuing import Rescuer
+from streams.rescuing import AT_ONCE, Rescuer
 
 # How long the follower waits for a record before it looks whether it should stop.
 _WAIT_MS = 500
 # A broker that is away is asked again after so long.
 _RETRY_S = 0.5
-# Records that lose their headers because one beside them cannot be read.
-_RESCUED_AT_ONCE = 20
 
 
 class Broadcast(Service):
@@ -40,7 +38,7 @@ class Broadcast(Service):
         self._reader = reader
         self._options = options
         self._rescuer = rescuer
-        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._consumer: PatientConsumer | None = None
 
     def __repr__(self) -> str:
         return f"<Broadcast {self.topic} | {self.state}>"
@@ -83,9 +81,7 @@ class Broadcast(Service):
         consumer = self._consumer
         if consumer is None:
             raise RuntimeError("not started")
-        # What fetches in the background would end without a word, and no order would be heard again.
-        if (fetching := consumer._fetcher.error_future).done():
-            fetching.result()
+        consumer.check_background()
         try:
             found = await consumer.getmany(timeout_ms=_WAIT_MS)
         except UnicodeDecodeError:
@@ -101,6 +97,6 @@ class Broadcast(Service):
         partition = aiokafka.TopicPartition(self.topic, 0)
         position = await consumer.position(partition)
         read = self._rescuer.read
-        for record in await asyncio.to_thread(read, self.topic, 0, position, _RESCUED_AT_ONCE):
+        for record in await asyncio.to_thread(read, self.topic, 0, position, AT_ONCE):
             self._reader(record)
             consumer.seek(partition, record.offset + 1)

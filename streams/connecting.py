@@ -73,6 +73,12 @@ class PatientConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aioka
         # Neither of the two has connected to anything yet.
         self._client = PatientClient(**{name: value for name, value in options.items() if name in known})
 
+    def check_background(self) -> None:
+        """Raise what has ended the work in the background: nothing would come any more, without a word."""
+        for task in (self._fetcher.error_future, self._client._sync_task):
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
+
     @property
     def away_ms(self) -> float:
         """For how long no broker has answered; 0 while one does."""

@@ -186,12 +186,10 @@ class Partitions:
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
     is_draining: bool = False
     """From the beginning of a drain until the partitions are let go: no work begins."""
-    end_of: Callable[[TopicPartition], int | None] = lambda _: None
-    """How far a partition goes, as the last fetch told; the transport knows."""
     away_ms: Callable[[], float] = lambda: 0.0
     """For how long no broker has answered; the transport knows."""
     reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
-    """The same, and how far it was read; None while the transport does not know."""
+    """How far a partition goes, as the last fetch told, and how far it was read; the transport knows."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
     _uncommitted: int = 0  # Records settled since the last commit began.
     _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
@@ -396,23 +394,13 @@ class Partitions:
             # Asked of all: what is unread now is so since now, even while something else is unsettled.
             reading, since_ms = self._behind_since(owned, now_ms)
             if head := owned.watermark.head:
-                still_ms = self._still_ms(owned, head.fetched_at_ms, by_nodes)
+                still_ms = _still_ms(owned, now_ms, head.fetched_at_ms, by_nodes)
                 age_ms = wall_ms - head.written_at_ms
                 yield tp, Standing(owned.watermark.unsettled, still_ms, age_ms, cause=by_nodes)
             elif reading:
                 cause = "paused" if tp.topic in self.paused else "bounds" if tp in over_bounds else by_nodes
-                still_ms = self._still_ms(owned, since_ms, cause)
+                still_ms = _still_ms(owned, now_ms, since_ms, cause)
                 yield tp, Standing(0, still_ms, now_ms - since_ms, reading.end - reading.position, cause)
-
-    def _still_ms(self, owned: OwnedPartition, since_ms: float, cause: Cause | None) -> float:
-        """How long a partition stands, for a cause or for none."""
-        now_ms = self.clock.now_ms()
-        if cause:
-            owned.excused_at_ms = now_ms
-        if cause == "paused":
-            owned.paused_at_ms = now_ms
-        excused_at_ms = owned.paused_at_ms if cause else owned.excused_at_ms
-        return now_ms - max(owned.watermark.moved_at_ms, since_ms, excused_at_ms)
 
     def _behind_since(self, owned: OwnedPartition, now_ms: float) -> tuple[Reading | None, float]:
         """What is unread of a partition, if anything is, and since when it has waited as it does."""
@@ -434,12 +422,23 @@ class Partitions:
         watermark = owned.watermark
         position = watermark.position if watermark.position is not None else owned.committed
         head = watermark.head
+        reading = self.reading_of(owned.tp)
         return PartitionStatus(
             topic=owned.tp.topic,
             partition=owned.tp.partition,
             watermark=-1 if position is None else position,
             unsettled=watermark.unsettled,
             oldest_ms=0.0 if head is None else self.clock.now_ms() - head.fetched_at_ms,
-            lag=max(0, (self.end_of(owned.tp) or 0) - (position or 0)),
+            lag=0 if reading is None else max(0, reading.end - (position or 0)),
             held=is_held,
         )
+
+
+def _still_ms(owned: OwnedPartition, now_ms: float, since_ms: float, cause: Cause | None) -> float:
+    """How long a partition stands, for a cause or for none."""
+    if cause:
+        owned.excused_at_ms = now_ms
+    if cause == "paused":
+        owned.paused_at_ms = now_ms
+    excused_at_ms = owned.paused_at_ms if cause else owned.excused_at_ms
+    return now_ms - max(owned.watermark.moved_at_ms, since_ms, excused_at_ms)

@@ -15,6 +15,8 @@ import confluent_kafka as ck
 
 from streams.unpacking import FetchedRecord
 
+AT_ONCE = 20
+"""Records that are read together: they lose their headers because one of them cannot be read."""
 _WITHIN_S = 10.0
 _TURN_S = 0.5
 

@@ -18,7 +18,6 @@ import faust
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
-from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.consumer import RecordMap
@@ -29,7 +28,7 @@ from mode.types import ServiceT
 
 from streams.membership import Fenced, MemberConsumer
 from streams.partitions import OwnedPartition, Partitions, Reading, TopicPartition
-from streams.rescuing import Rescuer
+from streams.rescuing import AT_ONCE, Rescuer
 from streams.unpacking import lighten
 
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
@@ -42,8 +41,6 @@ _LISTEN_S = 0.5
 _BATCHES_WAITING_MAX = 3
 # Faust polls as long as it lives; the engine's own watchdog, not aiokafka's, says when work is stuck.
 _POLL_INTERVAL_MS = 2**31 - 1
-# Records that lose their headers because one beside them cannot be read.
-_RESCUED_AT_ONCE = 20
 # A commit that takes longer has failed, and the next one repeats it: aiokafka would try for ever.
 _COMMIT_S = 5.0
 # The commit that ends a drain, when the drain's own time is spent.
@@ -126,7 +123,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             on_fenced=self._fenced,
             partition_assignment_strategy=[RangePartitionAssignor],
-            max_poll_records=options.batch_records_max,
             max_poll_interval_ms=_POLL_INTERVAL_MS,
             # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
             # looks for a hole (`_is_hole`) must see as much as whoever fetches.
@@ -141,21 +137,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Ask the thread itself: Faust's queue of calls costs each fetch two more rounds of its loop."""
         if self.thread_loop.is_closed():
             raise ConsumerStoppedError
-        fetch = self._fetch_records(
-            self._ensure_consumer(),
-            active_partitions or set(),
-            timeout=timeout,
-            max_records=self.consumer.options.batch_records_max,
-        )
+        fetch = self._fetch(self._ensure_consumer(), active_partitions or set(), timeout)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
 
-    async def _fetch_records(
-        self,
-        consumer: aiokafka.AIOKafkaConsumer,
-        active_partitions: set[TP],
-        timeout: float | None = None,
-        max_records: int | None = None,
-    ) -> RecordMap:
+    async def _fetch(self, consumer: MemberConsumer, tps: set[TP], within_s: float) -> RecordMap:
         """What is buffered of the most urgent partitions first; waits only where nothing is."""
         if not self.consumer.flow_active:
             return {}
@@ -163,12 +148,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         self._check_errors(consumer)
-        limit = max_records or 1
         self.fetched_in = consumer._coordinator.generation
         with fetcher._subscriptions.fetch_context():
-            records = await self._buffered(fetcher, active_partitions, limit)
-            if not (records or self.unreadable) and await _arrived(fetcher, timeout or 0.0):
-                records = await self._buffered(fetcher, active_partitions, limit)
+            records = await self._buffered(fetcher, tps)
+            if not (records or self.unreadable) and await _arrived(fetcher, within_s):
+                records = await self._buffered(fetcher, tps)
         # Asking may wait for the end of a rebalance: then some of it is of the generation before.
         return records if self.fetched_in == consumer._coordinator.generation else {}
 
@@ -185,7 +169,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 asyncio.run_coroutine_threadsafe(self.consumer.crash(trouble), self.parent_loop)
                 return
 
-    def _check_errors(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+    def _check_errors(self, consumer: MemberConsumer) -> None:
         """Hear what aiokafka complains of: until somebody does, its coordinator rests.
 
         A broker that went away before it said what it understands may come back; the rest stops the worker.
@@ -194,12 +178,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             consumer._coordinator.check_errors()
         except IncompatibleBrokerVersion as trouble:
             self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
-        # What goes on in the background, and would end without a word: nothing would ever be fetched again.
-        for task in (consumer._fetcher.error_future, consumer._client._sync_task):
-            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
-                raise bug
+        consumer.check_background()
 
-    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP], limit: int) -> RecordMap:
+    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP]) -> RecordMap:
+        limit = self.consumer.options.batch_records_max
         found: dict[TP, list[Any]] = {}
         for level in self._by_urgency(tps):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
@@ -306,7 +288,6 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.options = cast("BatchTransport", self.transport).options
         self.partitions = self.options.partitions
-        self.partitions.end_of = self._end_of
         self.partitions.away_ms = self._away_ms
         self.partitions.reading_of = self._reading_of
         self._kept: dict[TopicPartition, list[Any]] = {}
@@ -367,9 +348,7 @@ class BatchConsumer(driver.Consumer):
             owned = self.partitions.owned.get(tp)
             if owned is None:
                 continue
-            records = await asyncio.to_thread(
-                self.options.rescuer.read, *tp, owned.expected, _RESCUED_AT_ONCE
-            )
+            records = await asyncio.to_thread(self.options.rescuer.read, *tp, owned.expected, AT_ONCE)
             if not records:
                 self._complain(
                     owned,
@@ -494,13 +473,6 @@ class BatchConsumer(driver.Consumer):
         owned.complained_at[sentence] = offset
         where = "its beginning" if offset is None else offset
         self.log.warning("%s/%d at %s: %s", *owned.tp, where, sentence)
-
-    def _end_of(self, tp: TopicPartition) -> int | None:
-        try:
-            return self.highwater(TP(*tp))
-        except (IllegalStateError, ConsumerNotStarted):
-            # Between two assignments nobody knows.
-            return None
 
     def _away_ms(self) -> float:
         consumer = self._thread._consumer

@@ -18,6 +18,7 @@ from stages import TOPICS, book, records
 
 from streams.app import stage_app
 from streams.clock import ManualClock
+from streams.connecting import PatientConsumer
 from streams.partitions import Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.transport import BatchConsumer, BatchConsumerThread, TransportOptions
@@ -28,6 +29,8 @@ FOUND = records(LOW.topic, [b"x"])
 
 class FakeAiokafka:
     """A consumer of aiokafka's with one buffered partition; it is its own fetcher, coordinator and state."""
+
+    check_background = PatientConsumer.check_background
 
     def __init__(self) -> None:
         self._fetcher = self._coordinator = self._subscriptions = self._client = self
@@ -105,7 +108,7 @@ async def test_how_far_a_partition_was_read_is_aiokafkas_own_position(thread: Ba
 
 
 async def fetch(thread: BatchConsumerThread, kafka: FakeAiokafka, timeout_s: float = 5.0) -> Any:
-    return await thread._fetch_records(kafka, {LOW}, timeout=timeout_s, max_records=10)  # noqa: SLF001
+    return await thread._fetch(kafka, {LOW}, timeout_s)  # noqa: SLF001
 
 
 async def test_a_broker_that_went_away_in_the_middle_is_asked_again(thread: BatchConsumerThread):
@@ -145,5 +148,5 @@ async def test_a_partition_that_goes_while_another_is_asked_for_is_passed_over(t
     kafka, other = FakeAiokafka(), TP(LOW.topic, 1)
     kafka._records[other] = FOUND  # noqa: SLF001
     kafka.lost = {other}
-    found = await thread._fetch_records(kafka, {LOW, other}, timeout=1.0, max_records=10)  # noqa: SLF001
+    found = await thread._fetch(kafka, {LOW, other}, 1.0)  # noqa: SLF001
     assert found == {LOW: FOUND}

@@ -316,7 +316,7 @@ def test_a_live_change_of_the_bounds_is_seen(clock: ManualClock):
 
 def test_it_says_how_it_stands(owned: Partitions, clock: ManualClock):
     batch = batch_of(owned, 3, first=10)
-    owned.end_of = {TP: 20}.get
+    owned.reading_of = {TP: Reading(20, 20)}.get
     batch.settle(10)
     clock.advance(1_200)
     assert repr(owned) == "<Partitions of test | 2 owned, 2 unsettled>"

@@ -37,7 +37,6 @@ SEAMS = {
     "_create_event": Topic,
     "_update_channels": TableManager,
     "_create_worker_consumer": driver.AIOKafkaConsumerThread,
-    "_fetch_records": driver.AIOKafkaConsumerThread,
     "_gather_remaining_tasks": driver.AIOKafkaConsumerThread,
     "_commit": driver.AIOKafkaConsumerThread,
     "_ensure_consumer": driver.AIOKafkaConsumerThread,
@@ -85,7 +84,6 @@ OURS = {
     "_LAST_COMMIT_S",
     "_LISTEN_S",
     "_POLL_INTERVAL_MS",
-    "_RESCUED_AT_ONCE",
 }
 
 
