@@ -229,11 +229,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # A broker takes the commit of nobody's member where the group is empty: it may be one of long ago.
         if not (payload and consumer.is_member):
             return False
+        within_s = _LAST_COMMIT_S if self.consumer.partitions.is_draining else _COMMIT_S
         try:
-            async with asyncio.timeout(_COMMIT_S):
+            async with asyncio.timeout(within_s):
                 await consumer.commit(payload)
         except TimeoutError:
-            self.log.warning("a commit was not answered in %g s, it will be repeated", _COMMIT_S)
+            self.log.warning("a commit was not answered in %g s, it will be repeated", within_s)
             return False
         except (KafkaError, IllegalStateError) as refusal:
             self.log.warning("commit refused, it will be repeated: %s", type(refusal).__name__)

@@ -150,3 +150,18 @@ async def test_a_partition_that_goes_while_another_is_asked_for_is_passed_over(t
     kafka.lost = {other}
     found = await thread._fetch(kafka, {LOW, other}, 1.0)  # noqa: SLF001
     assert found == {LOW: FOUND}
+
+
+async def test_a_commit_without_an_answer_takes_less_of_a_drain(
+    thread: BatchConsumerThread, monkeypatch: pytest.MonkeyPatch
+):
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("streams.transport._COMMIT_S", 60.0)
+    monkeypatch.setattr("streams.transport._LAST_COMMIT_S", 0.01)
+    monkeypatch.setattr(thread, "assignment", lambda: {LOW})
+    monkeypatch.setattr(thread, "_consumer", SimpleNamespace(is_member=True, commit=never))
+    thread.consumer.partitions.begin_drain()
+    async with asyncio.timeout(10):
+        assert not await thread._commit({LOW: 1})  # noqa: SLF001
