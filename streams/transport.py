@@ -569,13 +569,13 @@ class BatchConsumer(driver.Consumer):
 
 
 async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
-    """Wait for the next answer of a broker; True if one came. What went wrong, the next fetch is told."""
-    waiter = fetcher._create_fetch_waiter()
-    done, _ = await asyncio.wait([waiter], timeout=within_s)
-    if not done:
-        waiter.cancel()
+    """Wait for the next answer of a broker; True if one came."""
+    try:
+        async with asyncio.timeout(within_s):
+            await fetcher._create_fetch_waiter()
+    except Exception:  # noqa: BLE001 - none came in time, or something went wrong, which the next fetch is told
         return False
-    return waiter.exception() is None
+    return True
 
 
 def _plain(tp: TopicPartition) -> TP:

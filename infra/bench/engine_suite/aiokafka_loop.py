@@ -1,6 +1,7 @@
 """A plain loop on aiokafka alone: `getmany`, work, `send_batch` to a named partition, commit what is written.
 
-What a fetch brought is awaited as a whole every second, and its positions are committed then.
+What a fetch brought is awaited as a whole every second, and its positions are committed then. The others
+leave the partition to the key; `send_batch` cannot, and each of its batches lingers for itself.
 """
 
 from __future__ import annotations

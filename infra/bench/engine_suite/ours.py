@@ -112,10 +112,9 @@ class Stage:
         self._watch.confirmed(batch.topic)
 
     def _out(self, batch: Batch) -> Callable[[Record], Outgoing]:
-        """What makes the output of a record of this batch: a copy stays in its partition."""
+        """What makes the output of a record of this batch; its key chooses the partition, as for raw."""
         work, target = self._work, self._job.routes[batch.topic]
-        partition = BY_KEY if self._job.work == "triage" else batch.partition
-        return lambda record: Outgoing(target, partition, record.key, work(record.value or b""))
+        return lambda record: Outgoing(target, BY_KEY, record.key, work(record.value or b""))
 
 
 async def run(job: Job, watch: Stopwatch) -> None:
