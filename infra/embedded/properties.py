@@ -45,6 +45,8 @@ class SecureListener:
     keystore_password: str
     users: Mapping[str, str]
     """User: password; each may use SCRAM-SHA-512, SCRAM-SHA-256 and PLAIN."""
+    is_strict: bool = False
+    """Whether they may do only what they were given the right to. Who comes by the first listener may all."""
 
 
 def server_properties(
@@ -132,7 +134,12 @@ def _secure(secure: SecureListener | None) -> dict[str, str]:
         return {}
     plain = " ".join(f'user_{name}="{password}"' for name, password in secure.users.items())
     prefix = "listener.name.secure"
+    rights = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
     return {
+        **(rights if secure.is_strict else {}),
         f"{prefix}.ssl.keystore.location": secure.keystore,
         f"{prefix}.ssl.keystore.password": secure.keystore_password,
         f"{prefix}.ssl.keystore.type": "PKCS12",
