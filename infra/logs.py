@@ -21,7 +21,7 @@ _LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "httpx", "httpcore", "libr
 _REPEATED_AFTER_S = 30.0
 _KINDS_MAX = 1_000
 # What of ours speaks of every try while a broker is away.
-_TRYING = ("streams.broadcast", "streams.transport")
+_TRYING = ("streams.broadcast", "streams.fetching", "streams.transport")
 # How mode tells of a service that ends.
 _CRASHED = "Crashed reason=%r"
 

@@ -19,9 +19,9 @@ from aiokafka.errors import (
 
 from infra.errors import ExitCode, Failure
 from schemas.errors import UnknownVersion
+from streams.continuity import PositionLost
 from streams.failing import CrashLoop
 from streams.membership import Fenced
-from streams.transport import PositionLost
 
 _CODES: dict[type[BaseException], ExitCode] = {
     CrashLoop: ExitCode.CRASH_LOOP,

@@ -18,6 +18,7 @@ from streams.core.pressure import Bounds
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.failing import Failing
+from streams.fetching import TransportOptions
 from streams.guidance import Guidance
 from streams.observing import Tally
 from streams.partitions import Partitions
@@ -27,7 +28,6 @@ from streams.settling import Settling
 from streams.topics import Topics
 from streams.traced_publishing import TracedPublisher
 from streams.tracing import Tracer
-from streams.transport import TransportOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import faust
 
 from streams.failing import Failing
+from streams.fetching import TransportOptions
 from streams.partitions import Batch
 from streams.ports import Clock, Record
-from streams.transport import BatchTopic, BatchTransport, PromptTableManager, TransportOptions
+from streams.transport import BatchTopic, BatchTransport, PromptTableManager
 
 _BATCHES_QUEUED_MAX = 4_096
 SLICE_MS = 2.0

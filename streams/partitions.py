@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from streams.core.flooding import FloodMeter
 from streams.core.pressure import Bounds, Load, held
-from streams.core.watching import Cause, Standing
 from streams.core.watermark import Span, Watermark
 from streams.observing import PartitionStatus, StageStatus
 from streams.ports import Clock, Record
@@ -34,13 +33,6 @@ class Reading(NamedTuple):
     position: int
     """What the next fetch begins with; markers of transactions, which nobody is handed, are read too."""
     end: int
-
-
-class _Behind(NamedTuple):
-    """A partition that goes on beyond what was read of it."""
-
-    position: int
-    since_ms: float
 
 
 @dataclass(slots=True)
@@ -194,8 +186,6 @@ class Partitions:
     _uncommitted: int = 0  # Records settled since the last commit began.
     _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
     _held: set[TopicPartition] = field(default_factory=set)  # What the last fetch left out.
-    # Kept over rebalances: at the same position it is the same record that waits.
-    _behind: dict[TopicPartition, _Behind] = field(default_factory=dict)
     _rebalance_began_ms: float | None = None
 
     def __repr__(self) -> str:
@@ -304,7 +294,7 @@ class Partitions:
 
     def held(self) -> set[TopicPartition]:
         """The partitions to leave out of the next fetch."""
-        return self._over_bounds() | {tp for tp in self.owned if tp.topic in self.paused}
+        return self.over_bounds() | {tp for tp in self.owned if tp.topic in self.paused}
 
     def hold(self) -> set[TopicPartition]:
         """The same for a fetch that begins now; counts those that the last one did not leave out."""
@@ -313,7 +303,8 @@ class Partitions:
         self._held = held_now
         return held_now
 
-    def _over_bounds(self) -> set[TopicPartition]:
+    def over_bounds(self) -> set[TopicPartition]:
+        """Those of which enough is unsettled, or that give way to more urgent ones."""
         return held(
             (
                 Load(tp, owned.urgency, owned.watermark.unsettled, owned.watermark.unsettled_bytes)
@@ -321,6 +312,11 @@ class Partitions:
             ),
             self.bounds(),
         )
+
+    @property
+    def left_out(self) -> frozenset[TopicPartition]:
+        """What the last fetch left out."""
+        return frozenset(self._held)
 
     # -- drain and commit -----------------------------------------------------------------------------------
 
@@ -381,43 +377,6 @@ class Partitions:
         """A picture of one partition now."""
         return self._status_of(self.owned[tp], is_held=tp in self.held())
 
-    def standings(self, *, without_nodes: bool = False) -> Iterator[tuple[TopicPartition, Standing]]:
-        """What the watchdog wants to know of each partition that has something unsettled, or unread.
-
-        `without_nodes`: what this stage asks is taken by nobody. Since when records are unread is known from
-        the looks at it: it must be asked often.
-        """
-        now_ms, wall_ms = self.clock.now_ms(), self.clock.wall_ms()
-        by_nodes: Cause | None = "nodes" if without_nodes else None
-        over_bounds = self._over_bounds() | self._held
-        for tp, owned in self.owned.items():
-            # Asked of all: what is unread now is so since now, even while something else is unsettled.
-            reading, since_ms = self._behind_since(owned, now_ms)
-            if head := owned.watermark.head:
-                still_ms = _still_ms(owned, now_ms, head.fetched_at_ms, by_nodes)
-                age_ms = wall_ms - head.written_at_ms
-                yield tp, Standing(owned.watermark.unsettled, still_ms, age_ms, cause=by_nodes)
-            elif reading:
-                cause = "paused" if tp.topic in self.paused else "bounds" if tp in over_bounds else by_nodes
-                still_ms = _still_ms(owned, now_ms, since_ms, cause)
-                yield tp, Standing(0, still_ms, now_ms - since_ms, reading.end - reading.position, cause)
-
-    def _behind_since(self, owned: OwnedPartition, now_ms: float) -> tuple[Reading | None, float]:
-        """What is unread of a partition, if anything is, and since when it has waited as it does."""
-        reading = self.reading_of(owned.tp)
-        if reading and owned.looked_again_at is not None and owned.looked_again_at == owned.expected:
-            # What came after a hole was read and thrown away, and the hole is asked for once more.
-            reading = Reading(min(reading.position, owned.expected), reading.end)
-        if reading is None or reading.end <= reading.position:
-            # Where nothing is known there is nothing to be forgotten either.
-            if reading:
-                self._behind.pop(owned.tp, None)
-            return None, now_ms
-        known = self._behind.get(owned.tp)
-        if known is None or known.position != reading.position:
-            known = self._behind[owned.tp] = _Behind(reading.position, now_ms)
-        return reading, known.since_ms
-
     def _status_of(self, owned: OwnedPartition, *, is_held: bool) -> PartitionStatus:
         watermark = owned.watermark
         position = watermark.position if watermark.position is not None else owned.committed
@@ -432,13 +391,3 @@ class Partitions:
             lag=0 if reading is None else max(0, reading.end - (position or 0)),
             held=is_held,
         )
-
-
-def _still_ms(owned: OwnedPartition, now_ms: float, since_ms: float, cause: Cause | None) -> float:
-    """How long a partition stands, for a cause or for none."""
-    if cause:
-        owned.excused_at_ms = now_ms
-    if cause == "paused":
-        owned.paused_at_ms = now_ms
-    excused_at_ms = owned.paused_at_ms if cause else owned.excused_at_ms
-    return now_ms - max(owned.watermark.moved_at_ms, since_ms, excused_at_ms)

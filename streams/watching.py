@@ -14,6 +14,7 @@ from streams.core.watching import Patience, examine, sentence_of
 from streams.dispatch import Dispatch
 from streams.observing import AWAY_AFTER_MS, Tally
 from streams.partitions import Partitions, TopicPartition
+from streams.standing import Lookout
 
 # Often enough to tell within a tenth of the shortest patience that the settings allow.
 _LOOK_EVERY_S = 0.5
@@ -39,6 +40,7 @@ class Watchdog(Service):
         self._settings = settings
         self._retention_ms = retention_ms
         self._tally = tally
+        self._lookouts: dict[str, Lookout] = {}
         self._told: dict[TopicPartition, frozenset[str]] = {}
         """What was told of those that are not well; each sentence once, though causes may come and go."""
         self._away_ms = 0.0
@@ -58,7 +60,8 @@ class Watchdog(Service):
         told: dict[TopicPartition, frozenset[str]] = {}
         for stage in self._stages():
             without_nodes = stage.stage == "judge" and self._dispatch.is_held
-            for tp, standing in stage.standings(without_nodes=without_nodes):
+            lookout = self._lookouts.setdefault(stage.stage, Lookout(stage))
+            for tp, standing in lookout.look(without_nodes=without_nodes):
                 finding = examine(standing, patience)
                 if finding is not None:
                     sentence = sentence_of(finding, standing)

@@ -24,11 +24,11 @@ from streams.clock import SystemClock
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import Failing
+from streams.fetching import TransportOptions
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
-from streams.transport import TransportOptions
 
 PARTITIONS = 4
 BOUNDS = Bounds(

@@ -18,13 +18,14 @@ from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, p
 from infra.kafka import aiokafka_options
 from schemas.settings import KafkaSettings
 from streams.broadcast import Broadcast
+from streams.continuity import PositionLost
 from streams.core.failing import Patience
 from streams.core.pressure import Bounds
 from streams.failing import CrashLoop
 from streams.partitions import TopicPartition
 from streams.ports import Record
 from streams.rescuing import Rescuer
-from streams.transport import PositionLost
+from streams.standing import Lookout
 
 EVENTS = 3_000
 
@@ -262,7 +263,7 @@ async def test_an_open_transaction_holds_its_own_partition_only_and_what_is_abor
 
 
 def _unread(stage: Stage) -> dict[TopicPartition, int]:
-    return {tp: standing.behind for tp, standing in stage.partitions.standings()}
+    return {tp: standing.behind for tp, standing in Lookout(stage.partitions).look()}
 
 
 async def test_a_broker_that_goes_in_the_middle_of_the_first_join_is_asked_again(

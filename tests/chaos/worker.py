@@ -31,11 +31,11 @@ from streams.app import each_batch, stage_app
 from streams.clock import SystemClock
 from streams.core.pressure import Bounds
 from streams.failing import Failing
+from streams.fetching import TransportOptions
 from streams.partitions import Batch, Partitions
 from streams.ports import Outgoing, Record
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
-from streams.transport import TransportOptions
 
 Work = Literal["triage", "slow"]
 

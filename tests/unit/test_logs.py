@@ -102,7 +102,7 @@ def test_a_bug_that_nobody_retrieved_keeps_its_traceback() -> None:
 def test_our_own_line_of_a_commit_is_thinned_as_well() -> None:
     sparing = Sparing()
     line = "[^--Thread]: a commit was not answered in %g s, it will be repeated"
-    heard = [sparing.filter(said("streams.transport", line, 5.0, at_s=at)) for at in range(0, 60, 2)]
+    heard = [sparing.filter(said("streams.fetching", line, 5.0, at_s=at)) for at in range(0, 60, 2)]
     assert sum(heard) == 2
 
 

@@ -18,10 +18,10 @@ from infra.reasons import RUNBOOK, code_of, heading, is_told, last_words, told
 from infra.supervise.deciding import Death, GiveUp, Restart, restart_or_give_up
 from schemas.errors import UnknownVersion
 from schemas.settings import SuperviseSettings
+from streams.continuity import PositionLost
 from streams.failing import CrashLoop
 from streams.membership import Fenced
 from streams.partitions import TopicPartition
-from streams.transport import PositionLost
 
 PAGE = (Path(__file__).parents[2] / RUNBOOK).read_text(encoding="utf-8")
 AWAY = (

@@ -17,9 +17,9 @@ from infra.settings import load
 from infra.worker import Worker
 from streams.app import stage_app
 from streams.clock import ManualClock
+from streams.fetching import TransportOptions
 from streams.observing import AWAY_AFTER_MS
 from streams.rescuing import Rescuer
-from streams.transport import TransportOptions
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from streams.app import SLICE_MS, each_batch, stage_app
 from streams.clock import SystemClock
 from streams.core.pressure import Bounds
 from streams.failing import Failing
+from streams.fetching import TransportOptions
 from streams.partitions import Batch, Partitions
 from streams.ports import BY_KEY, Outgoing, Record, size_of
 from streams.publishing import KafkaPublisher
 from streams.rescuing import Rescuer
-from streams.transport import TransportOptions
 
 _KAFKA = KafkaSettings()
 _ENGINE = EngineSettings()

@@ -12,8 +12,9 @@ from stages import TOPICS, book, records
 
 from streams.app import stage_app
 from streams.clock import ManualClock
+from streams.fetching import TransportOptions
 from streams.partitions import Reading, TopicPartition
-from streams.transport import BatchConsumer, TransportOptions
+from streams.transport import BatchConsumer
 
 LOW, HIGH = TP(TOPICS.content("low"), 0), TP(TOPICS.content("high"), 0)
 
@@ -73,7 +74,8 @@ class Group:
             on_partitions_assigned=self._nothing,
         )
         self.real_thread = self.consumer._thread  # noqa: SLF001
-        self.thread = self.consumer._thread = FakeThread()  # noqa: SLF001
+        self.continuity = self.consumer._continuity  # noqa: SLF001
+        self.thread = self.consumer._thread = self.continuity.thread = FakeThread()  # noqa: SLF001
         self.during_next: Any = None
         self.assign(1)
 
@@ -197,14 +199,14 @@ async def test_a_rescue_without_an_answer_is_told_once(group: Group, caplog: pyt
     await group.deliver(low=of(LOW, 2))
     for _ in range(3):
         group.thread.unreadable = {TopicPartition(*LOW), TopicPartition(*HIGH)}
-        assert await group.consumer._rescued() == {}  # noqa: SLF001
+        assert await group.continuity.rescued() == {}
     assert sorted(complaints(caplog)) == [
         f"{topic} at {where}: aiokafka cannot read it, and another client got no answer; trying again"
         for topic, where in (("content.high/0", "its beginning"), ("content.low/0", 2))
     ]
     group.rescuer.found = of(LOW, 1, first=2)
     group.thread.unreadable = {TopicPartition(*LOW)}
-    assert await group.consumer._rescued() == {LOW: of(LOW, 1, first=2)}  # noqa: SLF001
+    assert await group.continuity.rescued() == {LOW: of(LOW, 1, first=2)}
     assert len(complaints(caplog)) == 2
 
 

@@ -19,9 +19,10 @@ from stages import TOPICS, book, records
 from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.connecting import PatientConsumer
+from streams.fetching import BatchConsumerThread, TransportOptions
 from streams.partitions import Reading, TopicPartition
 from streams.rescuing import Rescuer
-from streams.transport import BatchConsumer, BatchConsumerThread, TransportOptions
+from streams.transport import BatchConsumer
 
 LOW = TP(TOPICS.content("low"), 0)
 FOUND = records(LOW.topic, [b"x"])
@@ -158,8 +159,8 @@ async def test_a_commit_without_an_answer_takes_less_of_a_drain(
     async def never(_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("streams.transport._COMMIT_S", 60.0)
-    monkeypatch.setattr("streams.transport._LAST_COMMIT_S", 0.01)
+    monkeypatch.setattr("streams.fetching._COMMIT_S", 60.0)
+    monkeypatch.setattr("streams.fetching.LAST_COMMIT_S", 0.01)
     monkeypatch.setattr(thread, "assignment", lambda: {LOW})
     monkeypatch.setattr(thread, "_consumer", SimpleNamespace(is_member=True, commit=never))
     thread.consumer.partitions.begin_drain()

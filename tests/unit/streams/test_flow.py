@@ -23,8 +23,9 @@ from stages import TOPICS, book, records
 from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.core.pressure import Bounds
+from streams.fetching import TransportOptions
 from streams.partitions import Batch, TopicPartition
-from streams.transport import BatchConsumer, TransportOptions
+from streams.transport import BatchConsumer
 
 TPS = tuple(TP(TOPICS.content(priority), 0) for priority in ("critical", "medium", "low"))
 BOUNDS = Bounds(
@@ -106,7 +107,7 @@ class FlowMachine(RuleBasedStateMachine):
             on_partitions_assigned=_nothing,
         )
         self.consumer._thread.thread_loop.close()  # noqa: SLF001
-        self.consumer._thread = self.brokers  # noqa: SLF001
+        self.consumer._thread = self.consumer._continuity.thread = self.brokers  # noqa: SLF001
         self.consumer._getmany = self.brokers.getmany  # noqa: SLF001
         self.generation = 0
         self.committed: dict[TP, int] = dict.fromkeys(TPS, 0)

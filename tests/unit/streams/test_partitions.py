@@ -10,7 +10,6 @@ from stages import BOUNDS, TOPICS, book, fetched, records
 
 from streams.clock import ManualClock
 from streams.core.pressure import Bounds
-from streams.core.watching import Standing
 from streams.partitions import Batch, Partitions, Reading, TopicPartition
 
 LOW, CRITICAL = TOPICS.content("low"), TOPICS.content("critical")
@@ -326,37 +325,6 @@ def test_it_says_how_it_stands(owned: Partitions, clock: ManualClock):
         "<Partition content.low/1 | watermark -1, 0 unsettled, oldest 0.0 s>",
     ]
     assert (status.partitions[0].lag, status.settled) == (9, 1)
-
-
-def test_what_is_unread_stands_from_the_moment_it_was_seen(owned: Partitions, clock: ManualClock):
-    readings = {TP: Reading(5, 5), OTHER: Reading(0, 3)}
-    owned.reading_of = readings.get
-    assert dict(owned.standings()) == {OTHER: Standing(0, 0, 0, behind=3)}
-    clock.advance(1_000)
-    readings[TP] = Reading(5, 6)
-    assert dict(owned.standings()) == {
-        TP: Standing(0, 0, 0, behind=1),
-        OTHER: Standing(0, 1_000, 1_000, behind=3),
-    }
-    clock.advance(500)
-    readings[OTHER] = Reading(1, 9)
-    owned.pause(frozenset({LOW}))
-    assert dict(owned.standings()) == {
-        TP: Standing(0, 0, 500, behind=1, cause="paused"),
-        OTHER: Standing(0, 0, 0, behind=8, cause="paused"),
-    }
-
-
-def test_of_a_partition_with_something_unsettled_that_is_told(owned: Partitions, clock: ManualClock):
-    owned.reading_of = {TP: Reading(3, 9)}.get
-    batch = batch_of(owned, 3)
-    dict(owned.standings())
-    clock.advance(1_000)
-    ((tp, standing),) = owned.standings()
-    assert (tp, standing.unsettled, standing.behind, standing.still_ms) == (TP, 3, 0, 1_000)
-    batch.settle_all()
-    clock.advance(200)
-    assert dict(owned.standings()) == {TP: Standing(0, 200, 1_200, behind=6)}, "it moved 200 ms ago"
 
 
 class BookMachine(RuleBasedStateMachine):

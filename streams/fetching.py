@@ -1,0 +1,254 @@
+"""The thread that talks to the brokers: what is fetched, most urgent first, and what is committed.
+
+Faust's consumer thread, by subclass. It reads what aiokafka has buffered; whether that may be delivered is
+decided by the consumer on the event loop's side (`transport`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import aiokafka
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
+from faust.transport.consumer import RecordMap
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from streams.membership import Fenced, MemberConsumer
+from streams.partitions import Partitions, Reading, TopicPartition
+from streams.rescuing import Rescuer
+from streams.unpacking import lighten
+
+# The group's coordinator is listened to this often where nothing is fetched.
+_LISTEN_S = 0.5
+# Faust polls as long as it lives; the engine's own watchdog, not aiokafka's, says when work is stuck.
+_POLL_INTERVAL_MS = 2**31 - 1
+# A commit that takes longer has failed, and the next one repeats it: aiokafka would try for ever.
+_COMMIT_S = 5.0
+LAST_COMMIT_S = 1.0
+"""The commit that ends a drain, when the drain's own time is spent."""
+# Leaving the group and closing connections; without brokers aiokafka would take minutes.
+_CLOSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """What the transport needs beside Faust's own settings."""
+
+    partitions: Partitions
+    consumer_options: Mapping[str, Any]
+    """aiokafka's keyword arguments: servers, security, timeouts, bounds of a fetch."""
+    rescuer: Rescuer
+    batch_records_max: int
+    drain_timeout_ms: int
+
+
+class _Consumer(Protocol):
+    """What the thread knows of the consumer that it works for."""
+
+    options: TransportOptions
+    partitions: Partitions
+    flow_active: bool
+
+    async def crash(self, reason: BaseException) -> None:
+        """End, and say why."""
+        ...
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the brokers."""
+
+    mundane_level = "debug"
+    # Not mode's minute: the thread bounds its own closing.
+    shutdown_timeout = 2 * _CLOSE_S
+    consumer: _Consumer  # type: ignore[assignment]
+    fetched_in = 0
+    """The group's generation in which the last fetch was taken out of aiokafka's buffers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.unreadable: set[TopicPartition] = set()
+        """Partitions that hold a record which aiokafka cannot read."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> MemberConsumer:
+        options = self.consumer.options
+        conf = self.app.conf
+        # Range, because it gives partition k of all of a stage's topics to the same worker.
+        self._assignor = RangePartitionAssignor
+        return MemberConsumer(
+            **options.consumer_options,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            on_fenced=self._fenced,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            max_poll_interval_ms=_POLL_INTERVAL_MS,
+            # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
+            # looks for a hole (`_is_hole`) must see as much as whoever fetches.
+            isolation_level="read_committed",
+        )
+
+    def _fenced(self, reason: Fenced) -> None:
+        """We were frozen, and replaced: what we hold is another's, and we may not even ask to join."""
+        asyncio.run_coroutine_threadsafe(self.consumer.crash(reason), self.parent_loop)
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+        """Ask the thread itself: Faust's queue of calls costs each fetch two more rounds of its loop."""
+        if self.thread_loop.is_closed():
+            raise ConsumerStoppedError
+        fetch = self._fetch(self._ensure_consumer(), active_partitions or set(), timeout)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
+
+    async def _fetch(self, consumer: MemberConsumer, tps: set[TP], within_s: float) -> RecordMap:
+        """What is buffered of the most urgent partitions first; waits only where nothing is."""
+        if not self.consumer.flow_active:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        self._check_errors(consumer)
+        self.fetched_in = consumer._coordinator.generation
+        with fetcher._subscriptions.fetch_context():
+            records = await self._buffered(fetcher, tps)
+            if not (records or self.unreadable) and await _arrived(fetcher, within_s):
+                records = await self._buffered(fetcher, tps)
+        # Asking may wait for the end of a rebalance: then some of it is of the generation before.
+        return records if self.fetched_in == consumer._coordinator.generation else {}
+
+    @Service.task
+    async def _listen(self) -> None:
+        """Hear the coordinator where nobody fetches: before the first assignment, and in a rebalance."""
+        while not self.should_stop:
+            await self.sleep(_LISTEN_S)
+            if self._consumer is None or self._consumer._fetcher is None:
+                continue
+            try:
+                self._check_errors(self._consumer)
+            except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody else would ever hear of it
+                asyncio.run_coroutine_threadsafe(self.consumer.crash(trouble), self.parent_loop)
+                return
+
+    def _check_errors(self, consumer: MemberConsumer) -> None:
+        """Hear what aiokafka complains of: until somebody does, its coordinator rests.
+
+        A broker that went away before it said what it understands may come back; the rest stops the worker.
+        """
+        try:
+            consumer._coordinator.check_errors()
+        except IncompatibleBrokerVersion as trouble:
+            self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
+        consumer.check_background()
+
+    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP]) -> RecordMap:
+        limit = self.consumer.options.batch_records_max
+        found: dict[TP, list[Any]] = {}
+        for level in self._by_urgency(tps):
+            # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
+            room = max(limit - sum(map(len, found.values())), limit // 8, 1)
+            for tp in [tp for tp in fetcher._records if tp in level]:
+                # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is
+                # not ours any more.
+                lighten(fetcher._records.get(tp))
+                # One at a time: a record that cannot be read must not take others with it.
+                try:
+                    found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))
+                except UnicodeDecodeError:
+                    self.unreadable.add(TopicPartition(*tp))
+                room -= len(found.get(tp, ()))
+                if room <= 0:
+                    break
+        return found
+
+    def _by_urgency(self, tps: Iterable[TP]) -> Iterator[set[TP]]:
+        """The partitions in groups, the most urgent first."""
+        urgency_of = self.consumer.partitions.urgency_of
+        levels: dict[int, set[TP]] = {}
+        for tp in tps:
+            levels.setdefault(urgency_of(tp.topic), set()).add(tp)
+        return (levels[urgency] for urgency in sorted(levels))
+
+    def reading_of(self, tp: TopicPartition) -> Reading | None:
+        """How far aiokafka is with a partition; None where it has no place there, or was never answered."""
+        subscription = self._consumer and self._consumer._subscription.subscription
+        state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
+        # Read once: it is set anew by another thread.
+        if not state or (position := state._position) is None or (end := state.highwater) is None:
+            return None
+        return Reading(position, end)
+
+    async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
+        """Fetch from this offset once more."""
+        self._ensure_consumer().seek(tp, offset)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; a failure is told, not fatal: the watermark stands and the next commit repeats it."""
+        owned = self.assignment()
+        consumer = cast("MemberConsumer", self._ensure_consumer())
+        payload = {aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in owned}
+        # A broker takes the commit of nobody's member where the group is empty: it may be one of long ago.
+        if not (payload and consumer.is_member):
+            return False
+        within_s = LAST_COMMIT_S if self.consumer.partitions.is_draining else _COMMIT_S
+        try:
+            async with asyncio.timeout(within_s):
+                await consumer.commit(payload)
+        except TimeoutError:
+            self.log.warning("a commit was not answered in %g s, it will be repeated", within_s)
+            return False
+        except (KafkaError, IllegalStateError) as refusal:
+            self.log.warning("commit refused, it will be repeated: %s", type(refusal).__name__)
+            return False
+        return True
+
+    async def on_thread_stop(self) -> None:
+        """Close in time: what is committed is committed, and the group notices who is silent."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await super().on_thread_stop()
+        except (TimeoutError, asyncio.CancelledError):
+            # aiokafka passes on the cancelling of its own requests as if it were ours.
+            self.log.warning("the connection to Kafka did not close in time")
+
+    async def _gather_remaining_tasks(self) -> None:
+        """The last thing that the thread does: close what was opened while it was closing."""
+        await super()._gather_remaining_tasks()
+        if self._consumer is not None:
+            self._consumer._client.drop()
+            await asyncio.sleep(0)
+
+    def _start_thread(self) -> None:
+        """Run; a crash was told by then, and Python need not print it once more."""
+        try:
+            super()._start_thread()
+        except Exception:
+            if self.crash_reason is None:
+                raise
+
+    def _stopped_set(self) -> None:
+        """Tell the thread to stop; one that crashed may have closed its loop, and waits for nothing."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:
+            if self.crash_reason is None:
+                raise
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Mode would print a traceback past the log, which is told of the crash as well."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's livelock reports assume its own bookkeeping; the engine's watchdog replaces them."""
+
+
+async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
+    """Wait for the next answer of a broker; True if one came."""
+    try:
+        async with asyncio.timeout(within_s):
+            await fetcher._create_fetch_waiter()
+    except Exception:  # noqa: BLE001 - none came in time, or something went wrong, which the next fetch is told
+        return False
+    return True

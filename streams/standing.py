@@ -1,0 +1,80 @@
+"""How long the partitions of a stage have stood still, and for which cause.
+
+The watchdog asks, twice a second; what is too long, and what is told, is decided in `core.watching`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from streams.core.watching import Cause, Standing
+from streams.partitions import OwnedPartition, Partitions, Reading, TopicPartition
+
+
+class _Behind(NamedTuple):
+    """A partition that goes on beyond what was read of it."""
+
+    position: int
+    since_ms: float
+
+
+class Lookout:
+    """Looks at one stage's partitions, again and again."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+        # Kept over rebalances: at the same position it is the same record that waits.
+        self._behind: dict[TopicPartition, _Behind] = {}
+
+    def __repr__(self) -> str:
+        return f"<Lookout over {self._partitions!r} | {len(self._behind)} behind>"
+
+    def look(self, *, without_nodes: bool = False) -> Iterator[tuple[TopicPartition, Standing]]:
+        """How each partition stands that has something unsettled, or unread.
+
+        `without_nodes`: what this stage asks is taken by nobody. Since when records are unread is known from
+        the looks at it: it must be asked often.
+        """
+        partitions = self._partitions
+        now_ms, wall_ms = partitions.clock.now_ms(), partitions.clock.wall_ms()
+        by_nodes: Cause | None = "nodes" if without_nodes else None
+        over_bounds = partitions.over_bounds() | partitions.left_out
+        for tp, owned in partitions.owned.items():
+            # Asked of all: what is unread now is so since now, even while something else is unsettled.
+            reading, since_ms = self._behind_since(owned, now_ms)
+            if head := owned.watermark.head:
+                still_ms = _still_ms(owned, now_ms, head.fetched_at_ms, by_nodes)
+                age_ms = wall_ms - head.written_at_ms
+                yield tp, Standing(owned.watermark.unsettled, still_ms, age_ms, cause=by_nodes)
+            elif reading:
+                is_paused = tp.topic in partitions.paused
+                cause = "paused" if is_paused else "bounds" if tp in over_bounds else by_nodes
+                still_ms = _still_ms(owned, now_ms, since_ms, cause)
+                yield tp, Standing(0, still_ms, now_ms - since_ms, reading.end - reading.position, cause)
+
+    def _behind_since(self, owned: OwnedPartition, now_ms: float) -> tuple[Reading | None, float]:
+        """What is unread of a partition, if anything is, and since when it has waited as it does."""
+        reading = self._partitions.reading_of(owned.tp)
+        if reading and owned.looked_again_at is not None and owned.looked_again_at == owned.expected:
+            # What came after a hole was read and thrown away, and the hole is asked for once more.
+            reading = Reading(min(reading.position, owned.expected), reading.end)
+        if reading is None or reading.end <= reading.position:
+            # Where nothing is known there is nothing to be forgotten either.
+            if reading:
+                self._behind.pop(owned.tp, None)
+            return None, now_ms
+        known = self._behind.get(owned.tp)
+        if known is None or known.position != reading.position:
+            known = self._behind[owned.tp] = _Behind(reading.position, now_ms)
+        return reading, known.since_ms
+
+
+def _still_ms(owned: OwnedPartition, now_ms: float, since_ms: float, cause: Cause | None) -> float:
+    """How long a partition stands, for a cause or for none."""
+    if cause:
+        owned.excused_at_ms = now_ms
+    if cause == "paused":
+        owned.paused_at_ms = now_ms
+    excused_at_ms = owned.paused_at_ms if cause else owned.excused_at_ms
+    return now_ms - max(owned.watermark.moved_at_ms, since_ms, excused_at_ms)
