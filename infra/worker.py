@@ -93,18 +93,20 @@ class Worker:
             lambda: self.settings.judge,
             self.clock,
         )
+        self._rescuer = Rescuer(librdkafka_options(settings.kafka, self._bootstrap))
         self._watchdog = Watchdog(
             self.partitions.values,
             self._dispatch,
             lambda: self.settings.engine,
             settings.topics.content_retention_hours * _HOUR_MS,
             self.tally,
+            self._rescuer,
         )
         self._http = WorkerHttp(settings.http.host, settings.http.port, self.status)
         self._guidance = Guidance(
             self.topics,
             aiokafka_options(settings.kafka, self._bootstrap),
-            Rescuer(librdkafka_options(settings.kafka, self._bootstrap)),
+            self._rescuer,
             self.tally,
             on_orders=self._obey,
             stop_worker=self.stop,

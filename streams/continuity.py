@@ -1,22 +1,24 @@
 """Whether what a fetch brought follows on what came before it, and what to do where it does not.
 
-A hole in the offsets may be compaction's or a transaction's; or records are gone, or went astray between the
-broker and us. What aiokafka cannot read is read by another client. Who delivers is `transport`.
+A hole in the offsets may be compaction's or a transaction's; or something went astray between the broker and
+us. A position that the broker has not is a loss, and said so. What aiokafka cannot read is read by another
+client. Who delivers is `transport`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Set as AbstractSet
 
-import aiokafka
-from faust.transport.consumer import RecordMap
-from faust.types import TP
+from aiokafka.errors import KafkaError
 
-from streams.fetching import BatchConsumerThread
+from streams.fetching import BatchConsumerThread, Taken
 from streams.partitions import OwnedPartition, Partitions, TopicPartition
 from streams.rescuing import AT_ONCE, Rescuer
+
+# A broker that is away is asked so often for what it holds.
+_ASK_AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -37,73 +39,113 @@ class PositionLost(Exception):
 
 
 class Continuity:
-    """Looks after the order of what is delivered, of all partitions of one stage."""
+    """Looks after the order of what is delivered, of all partitions of one stage.
+
+    What takes a while is done beside the delivery of others: a partition that is being mended is left out of
+    fetches.
+    """
 
     def __init__(self, partitions: Partitions, rescuer: Rescuer, thread: BatchConsumerThread) -> None:
         self._partitions = partitions
         self._rescuer = rescuer
         self.thread = thread
+        self._mending: dict[TopicPartition, asyncio.Task[Taken | None]] = {}
 
-    async def continues(self, tp: TopicPartition, offset: int) -> bool:
-        """Whether records that begin here follow on what came before them.
+    def __repr__(self) -> str:
+        return f"<Continuity | {len(self._mending)} being mended>"
 
-        Where they do not, the broker's own start tells what it has deleted, and another look brings back what
-        went astray. If it does not, somebody else looks.
+    async def continues(self, tp: TopicPartition, taken: Taken) -> bool:
+        """Whether records follow on what came before them.
+
+        Where offsets are missing within what one read went over, the log has none there: compaction, or a
+        transaction's marker. Where the read began beyond what we expect, something went astray between the
+        broker and us, and is fetched once more.
         """
         owned = self._partitions.owned.get(tp)
         if owned is None or owned.expected is None:
             return True
-        if owned.committed is not None and offset < owned.committed:
-            raise PositionLost(tp, expected=owned.expected, earliest=offset)
-        if offset <= owned.expected:
+        if owned.committed is not None and taken.records[0].offset < owned.committed:
+            raise PositionLost(tp, expected=owned.expected, earliest=taken.records[0].offset)
+        if taken.began <= owned.expected:
             return True
-        where = aiokafka.TopicPartition(*tp)
-        earliest = next(iter((await self.thread.earliest_offsets(where)).values()))
-        if earliest > owned.expected:
-            raise PositionLost(tp, expected=owned.expected, earliest=earliest)
         if owned.looked_again_at == owned.expected:
-            if await self._is_hole(tp, owned.expected, offset):
-                return True
-            _complain(
-                owned,
-                owned.expected,
-                "records were skipped, and no other client confirms the hole; looking again",
-            )
+            _complain(owned, "records were skipped once more; looking again")
         owned.looked_again_at = owned.expected
-        await self._look_again(tp, owned.expected)
+        await self.thread.aside(self.thread.seek_to, tp, owned.expected)
         return False
 
-    async def rescued(self) -> RecordMap:
-        """The next records of partitions that hold one which aiokafka cannot read, by another way."""
-        found: dict[TP, list[Any]] = {}
-        while self.thread.unreadable:
-            tp = self.thread.unreadable.pop()
+    @property
+    def mending(self) -> AbstractSet[TopicPartition]:
+        """What is to be left out of fetches."""
+        return self._mending.keys()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was begun has ended."""
+        return all(task.done() for task in self._mending.values())
+
+    def mend(self) -> None:
+        """Begin with what the last fetch met."""
+        while self.thread.troubled:
+            tp, trouble = self.thread.troubled.popitem()
             owned = self._partitions.owned.get(tp)
-            if owned is None:
+            if owned is None or tp in self._mending:
                 continue
-            records = await asyncio.to_thread(self._rescuer.read, *tp, owned.expected, AT_ONCE)
-            if not records:
-                _complain(
-                    owned,
-                    owned.expected,
-                    "aiokafka cannot read it, and another client got no answer; trying again",
-                )
-            # Where nobody answered, the same fetch fails once more and brings us here again.
-            await self._look_again(tp, records[-1].offset + 1 if records else owned.expected or 0)
-            found[TP(*tp)] = list(records)
-        return {tp: records for tp, records in found.items() if records}
+            mending = self._rescued(owned) if trouble == "unreadable" else self._placed(owned)
+            self._mending[tp] = task = asyncio.ensure_future(mending)
+            # Whoever waits for records looks again.
+            task.add_done_callback(lambda _: self._partitions.progress.set())
 
-    async def _is_hole(self, tp: TopicPartition, begin: int, end: int) -> bool:
-        """Whether there is no record between the two, as another client sees it."""
-        found = await asyncio.to_thread(self._rescuer.read, *tp, begin, 1)
-        return bool(found) and found[0].offset >= end
+    def mended(self) -> dict[TopicPartition, Taken]:
+        """What was read by another way; raises `PositionLost` where there is nothing to be mended."""
+        ended = {tp: task for tp, task in self._mending.items() if task.done()}
+        for tp in ended:
+            del self._mending[tp]
+        return {tp: taken for tp, task in ended.items() if (taken := task.result()) is not None}
 
-    async def _look_again(self, tp: TopicPartition, offset: int) -> None:
-        await self.thread.call_thread(self.thread.look_again, aiokafka.TopicPartition(*tp), offset)
+    def forget(self) -> None:
+        """The partitions go: what is being mended is somebody else's."""
+        for task in self._mending.values():
+            task.cancel()
+        self._mending.clear()
+        self.thread.troubled.clear()
+
+    async def _rescued(self, owned: OwnedPartition) -> Taken | None:
+        """The next records of a partition that holds one which aiokafka cannot read."""
+        expected = owned.expected
+        records = await asyncio.to_thread(self._rescuer.read, *owned.tp, expected, AT_ONCE)
+        if records:
+            await self._go(owned, records[-1].offset + 1)
+            return Taken(records[0].offset if expected is None else expected, records)
+        # The same fetch fails once more, and brings us here again; or there is no such place any more.
+        _complain(owned, "aiokafka cannot read it, and another client got no answer; trying again")
+        await self._placed(owned)
+        return None
+
+    async def _placed(self, owned: OwnedPartition) -> None:
+        """Find out whether the broker holds what comes next, and go there."""
+        tp, expected = owned.tp, owned.expected
+        while True:
+            try:
+                first, end = await self.thread.aside(self.thread.range_of, tp)
+                break
+            except KafkaError as trouble:
+                # A broker that is away. Nothing would come of the partition in any case until it is back.
+                _complain(owned, f"no broker says what it holds ({type(trouble).__name__}); asking again")
+                await asyncio.sleep(_ASK_AGAIN_S)
+        if expected is not None and not first <= expected <= end:
+            raise PositionLost(tp, expected=expected, earliest=first)
+        await self._go(owned, first if expected is None else expected)
+
+    async def _go(self, owned: OwnedPartition, offset: int) -> None:
+        # Another object after a rebalance, though it may be the same partition.
+        if self._partitions.owned.get(owned.tp) is owned:
+            await self.thread.aside(self.thread.seek_to, owned.tp, offset)
 
 
-def _complain(owned: OwnedPartition, offset: int | None, sentence: str) -> None:
+def _complain(owned: OwnedPartition, sentence: str) -> None:
     """Say once of each offset what is tried there again and again."""
+    offset = owned.expected
     if sentence in owned.complained_at and owned.complained_at[sentence] == offset:
         return
     owned.complained_at[sentence] = offset

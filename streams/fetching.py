@@ -7,15 +7,22 @@ decided by the consumer on the event loop's side (`transport`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import aiokafka
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
-from faust.transport.consumer import RecordMap
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
@@ -23,8 +30,11 @@ from mode import Service
 from streams.membership import Fenced, MemberConsumer
 from streams.partitions import Partitions, Reading, TopicPartition
 from streams.rescuing import Rescuer
-from streams.unpacking import lighten
+from streams.unpacking import lightened
 
+T = TypeVar("T")
+
+EARLIEST = OffsetResetStrategy.EARLIEST
 # The group's coordinator is listened to this often where nothing is fetched.
 _LISTEN_S = 0.5
 # Faust polls as long as it lives; the engine's own watchdog, not aiokafka's, says when work is stuck.
@@ -47,6 +57,18 @@ class TransportOptions:
     rescuer: Rescuer
     batch_records_max: int
     drain_timeout_ms: int
+
+
+class Taken(NamedTuple):
+    """What was taken of one partition."""
+
+    began: int
+    """The position from which on it was read: between that and the first record, there is none."""
+    records: Sequence[Any]
+
+
+Trouble = Literal["unreadable", "placeless"]
+"""What a fetch met: a record that aiokafka cannot read, or a position that the broker does not have."""
 
 
 class _Consumer(Protocol):
@@ -73,8 +95,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.unreadable: set[TopicPartition] = set()
-        """Partitions that hold a record which aiokafka cannot read."""
+        self.troubled: dict[TopicPartition, Trouble] = {}
+        """Partitions of which a fetch brings nothing until somebody has looked after them."""
+        self._passed: dict[TP, tuple[int, int]] = {}
+        """From where to where a partition was read without a record: markers of transactions."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> MemberConsumer:
         options = self.consumer.options
@@ -82,14 +106,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # Range, because it gives partition k of all of a stage's topics to the same worker.
         self._assignor = RangePartitionAssignor
         return MemberConsumer(
-            **options.consumer_options,
+            # No position is reset in silence: what becomes of one that no broker has, `continuity` decides.
+            **{**options.consumer_options, "auto_offset_reset": "none"},
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             on_fenced=self._fenced,
             partition_assignment_strategy=[RangePartitionAssignor],
             max_poll_interval_ms=_POLL_INTERVAL_MS,
-            # What a producer has taken back is judged by nobody. And where a transaction is open, whoever
-            # looks for a hole (`_is_hole`) must see as much as whoever fetches.
+            # What a producer has taken back is judged by nobody.
             isolation_level="read_committed",
         )
 
@@ -97,14 +121,22 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """We were frozen, and replaced: what we hold is another's, and we may not even ask to join."""
         asyncio.run_coroutine_threadsafe(self.consumer.crash(reason), self.parent_loop)
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+    async def getmany(  # type: ignore[override]  # Only our own consumer asks.
+        self, active_partitions: set[TP] | None, timeout: float
+    ) -> dict[TP, Taken]:
         """Ask the thread itself: Faust's queue of calls costs each fetch two more rounds of its loop."""
         if self.thread_loop.is_closed():
             raise ConsumerStoppedError
-        fetch = self._fetch(self._ensure_consumer(), active_partitions or set(), timeout)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
+        return await self.aside(self._fetch, self._ensure_consumer(), active_partitions or set(), timeout)
 
-    async def _fetch(self, consumer: MemberConsumer, tps: set[TP], within_s: float) -> RecordMap:
+    async def aside(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Work in the thread, beside commits and whatever else waits there for an answer."""
+        running: asyncio.Future[T] = asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(_awaited(work, *args), self.thread_loop)
+        )
+        return await running
+
+    async def _fetch(self, consumer: MemberConsumer, tps: set[TP], within_s: float) -> dict[TP, Taken]:
         """What is buffered of the most urgent partitions first; waits only where nothing is."""
         if not self.consumer.flow_active:
             return {}
@@ -115,7 +147,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetched_in = consumer._coordinator.generation
         with fetcher._subscriptions.fetch_context():
             records = await self._buffered(fetcher, tps)
-            if not (records or self.unreadable) and await _arrived(fetcher, within_s):
+            if not (records or self.troubled) and await _arrived(fetcher, within_s):
                 records = await self._buffered(fetcher, tps)
         # Asking may wait for the end of a rebalance: then some of it is of the generation before.
         return records if self.fetched_in == consumer._coordinator.generation else {}
@@ -144,25 +176,50 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             self.log.warning("the group's coordinator is asked again: %s", type(trouble).__name__)
         consumer.check_background()
 
-    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP]) -> RecordMap:
+    async def _buffered(self, fetcher: Fetcher, tps: Iterable[TP]) -> dict[TP, Taken]:
         limit = self.consumer.options.batch_records_max
-        found: dict[TP, list[Any]] = {}
+        found: dict[TP, Taken] = {}
+        taken = 0
         for level in self._by_urgency(tps):
             # A less urgent level always gets an eighth, so that a backlog above it does not starve it.
-            room = max(limit - sum(map(len, found.values())), limit // 8, 1)
+            room = max(limit - taken, limit // 8, 1)
             for tp in [tp for tp in fetcher._records if tp in level]:
-                # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is
-                # not ours any more.
-                lighten(fetcher._records.get(tp))
-                # One at a time: a record that cannot be read must not take others with it.
-                try:
-                    found.update(await fetcher.fetched_records({tp}, timeout=0, max_records=room))
-                except UnicodeDecodeError:
-                    self.unreadable.add(TopicPartition(*tp))
-                room -= len(found.get(tp, ()))
+                if (part := await self._taken(fetcher, tp, room)) is not None:
+                    found[tp] = part
+                    taken += len(part.records)
+                    room -= len(part.records)
                 if room <= 0:
                     break
         return found
+
+    async def _taken(self, fetcher: Fetcher, tp: TP, records_max: int) -> Taken | None:
+        """What is buffered of one partition; by itself, so that its trouble is not the others'."""
+        # Gone, perhaps: asking for one may wait for the end of a rebalance, and clears away what is not ours
+        # any more.
+        source = lightened(fetcher._records.get(tp))
+        began = source.next_fetch_offset if source else 0
+        try:
+            found = await fetcher.fetched_records({tp}, timeout=0, max_records=records_max)
+        except UnicodeDecodeError:
+            self.troubled[TopicPartition(*tp)] = "unreadable"
+        except NoOffsetForPartitionError:
+            # The group never committed anything here, and begins with all there is.
+            fetcher._subscriptions.subscription.assignment.state_value(tp).await_reset(EARLIEST)
+        except OffsetOutOfRangeError:
+            self.troubled[TopicPartition(*tp)] = "placeless"
+        else:
+            if source:
+                return self._noted(tp, began, found.get(tp, ()), source.next_fetch_offset)
+        return None
+
+    def _noted(self, tp: TP, began: int, records: Sequence[Any], ended: int) -> Taken | None:
+        first, passed = self._passed.pop(tp, (began, began))
+        if passed == began:
+            began = first
+        if records:
+            return Taken(began, records)
+        self._passed[tp] = (began, ended)
+        return None
 
     def _by_urgency(self, tps: Iterable[TP]) -> Iterator[set[TP]]:
         """The partitions in groups, the most urgent first."""
@@ -181,9 +238,17 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return None
         return Reading(position, end)
 
-    async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
-        """Fetch from this offset once more."""
-        self._ensure_consumer().seek(tp, offset)
+    async def seek_to(self, tp: TopicPartition, offset: int) -> None:
+        """Fetch from this offset on, if the partition is still ours."""
+        with suppress(IllegalStateError):
+            self._ensure_consumer().seek(aiokafka.TopicPartition(*tp), offset)
+
+    async def range_of(self, tp: TopicPartition) -> tuple[int, int]:
+        """Which offsets a broker holds: the first of them, and the one after the last."""
+        where, consumer = aiokafka.TopicPartition(*tp), self._ensure_consumer()
+        [first] = (await consumer.beginning_offsets([where])).values()
+        [end] = (await consumer.end_offsets([where])).values()
+        return first, end
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; a failure is told, not fatal: the watermark stands and the next commit repeats it."""
@@ -252,3 +317,7 @@ async def _arrived(fetcher: Fetcher, within_s: float) -> bool:
     except Exception:  # noqa: BLE001 - none came in time, or something went wrong, which the next fetch is told
         return False
     return True
+
+
+async def _awaited(work: Callable[..., Awaitable[T]], *args: Any) -> T:
+    return await work(*args)

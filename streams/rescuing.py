@@ -7,6 +7,7 @@ them leaves an error behind that some later call raises. A detour: slow, and wit
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -30,12 +31,17 @@ class Rescuer:
             **options,
             "group.id": "penstock.rescue",
             "enable.auto.commit": False,
+            # What is gone is not skipped: it is an error, and nothing is read.
+            "auto.offset.reset": "error",
             # As much as the engine's own consumer sees, and no more.
             "isolation.level": "read_committed",
         }
 
     def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[FetchedRecord]:
-        """The next records, without an offset the first; none where the broker does not answer in time."""
+        """The next records, without an offset the first.
+
+        None where the broker does not answer in time, or does not have the offset.
+        """
         consumer = ck.Consumer(self._options)
         try:
             start = ck.OFFSET_BEGINNING if offset is None else offset
@@ -45,9 +51,21 @@ class Rescuer:
             while not found and time.monotonic() < deadline:
                 messages = consumer.consume(records_max, _TURN_S)
                 found = [_record(message) for message in messages if message.error() is None]
+                if any(_is_gone(message.error()) for message in messages):
+                    break
             return found
         finally:
             consumer.close()
+
+    async def written_at_ms(self, topic: str, partition: int, offset: int) -> int | None:
+        """When the next record from an offset on was written; None where nobody says."""
+        found = await asyncio.to_thread(self.read, topic, partition, offset, 1)
+        return found[0].timestamp if found else None
+
+
+def _is_gone(error: ck.KafkaError | None) -> bool:
+    """Whether the broker has no such offset: waiting would not bring it."""
+    return error is not None and error.code() == ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
 
 
 def _record(message: ck.Message) -> FetchedRecord:

@@ -6,17 +6,23 @@ The watchdog asks, twice a second; what is too long, and what is told, is decide
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from streams.core.watching import Cause, Standing
 from streams.partitions import OwnedPartition, Partitions, Reading, TopicPartition
 
+ASK_AFTER_MS = 60_000.0
+"""Whatever is unread for a minute is not just on its way."""
 
-class _Behind(NamedTuple):
+
+@dataclass(slots=True)
+class _Behind:
     """A partition that goes on beyond what was read of it."""
 
     position: int
     since_ms: float
+    written_at_ms: float | None = None
+    """Of the first record there, once somebody has looked."""
 
 
 class Lookout:
@@ -42,7 +48,7 @@ class Lookout:
         over_bounds = partitions.over_bounds() | partitions.left_out
         for tp, owned in partitions.owned.items():
             # Asked of all: what is unread now is so since now, even while something else is unsettled.
-            reading, since_ms = self._behind_since(owned, now_ms)
+            reading = self._unread(owned, now_ms)
             if head := owned.watermark.head:
                 still_ms = _still_ms(owned, now_ms, head.fetched_at_ms, by_nodes)
                 age_ms = wall_ms - head.written_at_ms
@@ -50,11 +56,27 @@ class Lookout:
             elif reading:
                 is_paused = tp.topic in partitions.paused
                 cause = "paused" if is_paused else "bounds" if tp in over_bounds else by_nodes
-                still_ms = _still_ms(owned, now_ms, since_ms, cause)
-                yield tp, Standing(0, still_ms, now_ms - since_ms, reading.end - reading.position, cause)
+                behind = self._behind[tp]
+                still_ms = _still_ms(owned, now_ms, behind.since_ms, cause)
+                written_at_ms = behind.written_at_ms
+                age_ms = now_ms - behind.since_ms if written_at_ms is None else wall_ms - written_at_ms
+                yield tp, Standing(0, still_ms, age_ms, reading.end - reading.position, cause)
 
-    def _behind_since(self, owned: OwnedPartition, now_ms: float) -> tuple[Reading | None, float]:
-        """What is unread of a partition, if anything is, and since when it has waited as it does."""
+    def without_age(self) -> Iterator[tuple[TopicPartition, int]]:
+        """Where somebody should look how old the first unread record is: it has waited here for a while."""
+        now_ms = self._partitions.clock.now_ms()
+        for tp, behind in self._behind.items():
+            if behind.written_at_ms is None and now_ms - behind.since_ms > ASK_AFTER_MS:
+                yield tp, behind.position
+
+    def learn_age(self, tp: TopicPartition, position: int, written_at_ms: float) -> None:
+        """When the record was written that is the first unread one at this position."""
+        behind = self._behind.get(tp)
+        if behind and behind.position == position:
+            behind.written_at_ms = written_at_ms
+
+    def _unread(self, owned: OwnedPartition, now_ms: float) -> Reading | None:
+        """What is unread of a partition, if anything is; since when it has waited so is noted."""
         reading = self._partitions.reading_of(owned.tp)
         if reading and owned.looked_again_at is not None and owned.looked_again_at == owned.expected:
             # What came after a hole was read and thrown away, and the hole is asked for once more.
@@ -63,11 +85,11 @@ class Lookout:
             # Where nothing is known there is nothing to be forgotten either.
             if reading:
                 self._behind.pop(owned.tp, None)
-            return None, now_ms
+            return None
         known = self._behind.get(owned.tp)
         if known is None or known.position != reading.position:
-            known = self._behind[owned.tp] = _Behind(reading.position, now_ms)
-        return reading, known.since_ms
+            self._behind[owned.tp] = _Behind(reading.position, now_ms)
+        return reading
 
 
 def _still_ms(owned: OwnedPartition, now_ms: float, since_ms: float, cause: Cause | None) -> float:

@@ -16,14 +16,13 @@ import faust
 from aiokafka.errors import ConsumerStoppedError
 from faust.tables.manager import TableManager
 from faust.topics import Topic
-from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, EventT, Message
 from mode import Service
 from mode.types import ServiceT
 
 from streams.continuity import Continuity
-from streams.fetching import LAST_COMMIT_S, BatchConsumerThread, TransportOptions
+from streams.fetching import LAST_COMMIT_S, BatchConsumerThread, Taken, TransportOptions
 from streams.membership import MemberConsumer
 from streams.partitions import Reading, TopicPartition
 
@@ -68,7 +67,7 @@ class BatchConsumer(driver.Consumer):
         self.partitions.away_ms = self._away_ms
         self.partitions.reading_of = self._reading_of
         self._continuity = Continuity(self.partitions, self.options.rescuer, self._thread)
-        self._kept: dict[TopicPartition, list[Any]] = {}
+        self._kept: dict[TopicPartition, Taken] = {}
         """What came of a topic while it was being paused; of the present generation only."""
 
     _thread: BatchConsumerThread
@@ -98,30 +97,35 @@ class BatchConsumer(driver.Consumer):
             if not fetcher.should_stop:
                 raise
 
-    async def _next_records(self) -> RecordMap:
+    async def _next_records(self) -> dict[TP, Taken]:
         """The next fetch; empty where nothing came or nothing may be asked for."""
         if not self.flow_active:
             await self._flow()
         partitions = self.partitions
         partitions.progress.clear()
-        if released := self._released():
-            return released
+        if ready := self._released() | self._mended():
+            return ready
         active = self._get_active_partitions()
-        held = {tp for tp in map(_plain, partitions.hold()) if tp in active}
+        left_out = partitions.hold() | self._continuity.mending
+        held = {tp for tp in map(_plain, left_out) if tp in active}
         # An empty set would mean "all" to aiokafka.
         if active == held or partitions.waiting >= _BATCHES_WAITING_MAX:
             await self._progress(_HELD_WAIT_S)
             return {}
-        records = await self._getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
+        records = await self._thread.getmany(active - held, _HELD_WAIT_S if held else _IDLE_WAIT_S)
         if not await self._is_current(self._thread.fetched_in):
-            self._thread.unreadable.clear()
+            self._thread.troubled.clear()
             return {}
-        return {**records, **await self._continuity.rescued()}
+        self._continuity.mend()
+        return records
 
-    def _released(self) -> RecordMap:
+    def _released(self) -> dict[TP, Taken]:
         """What came of a topic while it was being paused, once it is resumed."""
         free = [tp for tp in self._kept if tp.topic not in self.partitions.paused]
         return {TP(*tp): self._kept.pop(tp) for tp in free}
+
+    def _mended(self) -> dict[TP, Taken]:
+        return {TP(*tp): taken for tp, taken in self._continuity.mended().items()}
 
     async def _flow(self) -> None:
         """Wait while Faust has stopped the flow: a rebalance is under way."""
@@ -151,21 +155,22 @@ class BatchConsumer(driver.Consumer):
             await self._flow()
         return not self.should_stop and self.app.consumer_generation_id == generation
 
-    async def _deliver(self, records: RecordMap) -> None:
+    async def _deliver(self, records: dict[TP, Taken]) -> None:
         generation = self.app.consumer_generation_id
-        for tp, found in records.items():
+        for tp, taken in records.items():
             key = TopicPartition(tp.topic, tp.partition)
             is_paused = key.topic in self.partitions.paused
-            if not (is_paused or await self._continuity.continues(key, found[0].offset)):
+            if not (is_paused or await self._continuity.continues(key, taken)):
                 continue
             # While the ones before were handed over, or looked at, the group may have been cut anew.
             if generation != self.app.consumer_generation_id or not self.flow_active:
                 return
             if is_paused:
                 # The order came while this fetch was under way.
-                self._kept.setdefault(key, []).extend(found)
+                kept = self._kept.get(key, Taken(taken.began, ()))
+                self._kept[key] = Taken(kept.began, [*kept.records, *taken.records])
             else:
-                await self._hand_over(key, found)
+                await self._hand_over(key, taken.records)
 
     async def _hand_over(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         """One Faust event for all that came of a partition."""
@@ -196,7 +201,7 @@ class BatchConsumer(driver.Consumer):
         reading = self._thread.reading_of(tp)
         if reading and (kept := self._kept.get(tp)):
             # It was read, and waits here.
-            return Reading(kept[0].offset, reading.end)
+            return Reading(kept.records[0].offset, reading.end)
         return reading
 
     # -- commit ---------------------------------------------------------------------------------------------
@@ -248,7 +253,7 @@ class BatchConsumer(driver.Consumer):
         finally:
             last.cancel()
             self.partitions.close()
-            self._kept.clear()
+            self._forget()
 
     async def _drained(self) -> bool:
         partitions = self.partitions
@@ -273,9 +278,14 @@ class BatchConsumer(driver.Consumer):
         else:
             await super().on_partitions_revoked(revoked)
 
+    def _forget(self) -> None:
+        """Whoever owns the partitions next reads all of it again."""
+        self._kept.clear()
+        self._continuity.forget()
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin the new generation with clean books."""
-        self._kept.clear()
+        self._forget()
         self.partitions.open((tp.topic, tp.partition) for tp in assigned)
         await super().on_partitions_assigned(assigned, generation_id)
         self.partitions.rebalance_ended()

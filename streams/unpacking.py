@@ -41,10 +41,13 @@ class LightRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no t
         )
 
 
-def lighten(fetched: object) -> None:
-    """Have what a fetch brought unpacked into our records. It must not have been begun with."""
+def lightened(fetched: object) -> PartitionRecords | None:
+    """What a fetch brought of a partition, to be unpacked into our records; None where it brought no records.
+
+    Its `next_fetch_offset` is the position from which on they were fetched, and moves as they are unpacked.
+    """
     if not isinstance(fetched, FetchResult):
-        return
+        return None
     records = fetched._partition_records
     if type(records) is PartitionRecords:
         fetched._partition_records = LightRecords(
@@ -60,3 +63,4 @@ def lighten(fetched: object) -> None:
         # Its generator, which nobody began with, refers back to it: the bytes of the fetch would stay until
         # the garbage collector looks at them, which is not often.
         records._records_iterator = None
+    return fetched._partition_records

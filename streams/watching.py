@@ -14,10 +14,13 @@ from streams.core.watching import Patience, examine, sentence_of
 from streams.dispatch import Dispatch
 from streams.observing import AWAY_AFTER_MS, Tally
 from streams.partitions import Partitions, TopicPartition
+from streams.rescuing import Rescuer
 from streams.standing import Lookout
 
 # Often enough to tell within a tenth of the shortest patience that the settings allow.
 _LOOK_EVERY_S = 0.5
+# Nobody hurries: it matters after days.
+_ASK_EVERY_S = 10.0
 
 
 class Watchdog(Service):
@@ -33,6 +36,7 @@ class Watchdog(Service):
         settings: Callable[[], EngineSettings],
         retention_ms: float,
         tally: Tally,
+        rescuer: Rescuer,
     ) -> None:
         super().__init__()
         self._stages = stages
@@ -40,6 +44,7 @@ class Watchdog(Service):
         self._settings = settings
         self._retention_ms = retention_ms
         self._tally = tally
+        self._rescuer = rescuer
         self._lookouts: dict[str, Lookout] = {}
         self._told: dict[TopicPartition, frozenset[str]] = {}
         """What was told of those that are not well; each sentence once, though causes may come and go."""
@@ -51,6 +56,20 @@ class Watchdog(Service):
         while not self.should_stop:
             await self.sleep(_LOOK_EVERY_S)
             self.look()
+
+    @Service.task
+    async def _ask_for_ages(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_ASK_EVERY_S)
+            await self.ask_for_ages()
+
+    async def ask_for_ages(self) -> None:
+        """Look how old the records are that wait unread: a restarted worker has not seen them come."""
+        for lookout in tuple(self._lookouts.values()):
+            for tp, position in tuple(lookout.without_age()):
+                written_at_ms = await self._rescuer.written_at_ms(*tp, position)
+                if written_at_ms is not None:
+                    lookout.learn_age(tp, position, written_at_ms)
 
     def look(self) -> None:
         """Look once: tell what is new, and forget what is well again."""

@@ -26,8 +26,8 @@ class Standing(NamedTuple):
     age_ms: float
     """Since the record that holds the watermark was written.
 
-    Where nothing is unsettled nobody has read that record: since it was first seen to wait. That is a lower
-    bound, the best there is: the record may be older by all the time for which nobody here watched.
+    Where nothing is unsettled nobody has read that record: since it was first seen to wait, until somebody
+    has looked when it was written.
     """
     behind: int = 0
     """Offsets that were written and not read; counted only where nothing is unsettled."""

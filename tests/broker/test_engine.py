@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import confluent_kafka as ck
 import pytest
@@ -297,23 +299,90 @@ def _fail_to_join(monkeypatch: pytest.MonkeyPatch, *errors: KafkaError) -> None:
     monkeypatch.setattr(GroupCoordinator, "_do_rejoin_group", failing)
 
 
+@pytest.mark.parametrize(("deleted_to", "missed"), [(25, 15), (40, 30)])
 async def test_records_that_were_deleted_before_they_were_read_stop_the_stage_with_their_number(
-    kafka: str, topics: str, tmp_path: Path
+    kafka: str, topics: str, tmp_path: Path, deleted_to: int, missed: int
 ) -> None:
+    """Also where nothing is left that would come, and show the gap."""
     produce(kafka, f"{topics}patient", range(10 * PARTITIONS))
     async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
         await eventually(lambda: stage.partitions.counts.settled == 10 * PARTITIONS, within_s=30)
     produce(kafka, f"{topics}patient", range(10 * PARTITIONS, 40 * PARTITIONS))
-    # As retention does, but now: the group stands at 10.
-    deleted = ck.TopicPartition(f"{topics}patient", 1, 25)
-    admin = AdminClient({"bootstrap.servers": kafka})
-    admin.delete_records([deleted])[deleted].result(30)
+    # The group stands at 10.
+    _delete(kafka, f"{topics}patient", 1, deleted_to)
     async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
         await eventually(lambda: stage.app.crash_reason, within_s=30)
         assert isinstance(stage.app.crash_reason, PositionLost)
-        assert stage.app.crash_reason.missed == 15
-        assert str(stage.app.crash_reason) == f"{topics}patient/1: 15 records from 10 on are gone"
+        assert stage.app.crash_reason.missed == missed
+        assert str(stage.app.crash_reason) == f"{topics}patient/1: {missed} records from 10 on are gone"
     assert committed(kafka, topics)[f"{topics}patient", 1] == 10, "nothing is skipped in silence"
+
+
+async def test_a_loss_behind_which_stands_a_record_that_aiokafka_cannot_read_is_told_as_well(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    produce(kafka, f"{topics}patient", range(0, 10 * PARTITIONS, PARTITIONS))
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.partitions.counts.settled == 10, within_s=30)
+    produce(kafka, f"{topics}patient", range(0, 10 * PARTITIONS, PARTITIONS))
+    await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", b"20")
+    _delete(kafka, f"{topics}patient", 0, 20)
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        await eventually(lambda: stage.app.crash_reason, within_s=30)
+        assert str(stage.app.crash_reason) == f"{topics}patient/0: 10 records from 10 on are gone"
+
+
+async def test_a_detour_holds_up_its_own_partition_only(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read = threading.Event()
+    read = Rescuer.read
+
+    def waiting(rescuer: Rescuer, *args: Any) -> list[Any]:
+        assert may_read.wait(60)
+        return read(rescuer, *args)
+
+    monkeypatch.setattr(Rescuer, "read", waiting)
+    await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", b"1000")
+    async with running(Stage(kafka, topics, tmp_path, work=at_once)) as stage:
+        produce(kafka, f"{topics}patient", range(1, 10 * PARTITIONS, PARTITIONS))
+        produce(kafka, f"{topics}urgent", range(0, 10 * PARTITIONS, PARTITIONS))
+        await eventually(lambda: stage.partitions.counts.settled == 20, within_s=20)
+        assert stage.app.crash_reason is None
+        may_read.set()
+        await eventually(lambda: stage.partitions.counts.settled == 21, within_s=20)
+
+
+async def test_a_rebalance_in_the_middle_of_a_detour_leaves_it_to_the_next_owner(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = [threading.Event() for _ in range(2)]
+    may_read = threading.Event()
+    read = Rescuer.read
+
+    def waiting(rescuer: Rescuer, *args: Any) -> list[Any]:
+        next(event for event in (*reads, threading.Event()) if not event.is_set()).set()
+        assert may_read.wait(60)
+        return read(rescuer, *args)
+
+    monkeypatch.setattr(Rescuer, "read", waiting)
+    await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", b"1000")
+    # The range of names decides: partition 0 goes to whoever joins.
+    first, second = (Stage(kafka, topics, tmp_path / name, name=name, work=at_once) for name in ("b", "a"))
+    async with running(first):
+        await eventually(reads[0].is_set, within_s=30)
+        async with running(second):
+            await eventually(lambda: second.partitions.owned and reads[1].is_set(), within_s=60)
+            may_read.set()
+            await eventually(lambda: copies(kafka, topics) == {1000: 1}, within_s=30)
+            assert (first.app.crash_reason, second.app.crash_reason) == (None, None)
+
+
+def _delete(kafka: str, topic: str, partition: int, before: int) -> None:
+    """As retention does, but now."""
+    deleted = ck.TopicPartition(topic, partition, before)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_records([deleted])[deleted].result(30)
 
 
 async def test_culprits_are_condemned_and_all_others_are_copied_once(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from deadline import eventually
 from faust.types import TP
 from stages import TOPICS, book, records
 
 from streams.app import stage_app
 from streams.clock import ManualClock
-from streams.fetching import TransportOptions
+from streams.continuity import PositionLost
+from streams.fetching import Taken, TransportOptions, Trouble
 from streams.partitions import Reading, TopicPartition
 from streams.transport import BatchConsumer
 
@@ -24,27 +29,33 @@ class Silent:
 
     def __init__(self) -> None:
         self.found: list[Any] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def read(self, _topic: str, _partition: int, _offset: int | None, _count: int) -> list[Any]:
+        assert self.may_answer.wait(10)
         return self.found
 
 
 class FakeThread:
-    """Asks brokers that hold all offsets from 0 on."""
+    """Asks brokers that hold the first hundred offsets, or as the test says."""
 
     def __init__(self) -> None:
-        self.unreadable: set[TopicPartition] = set()
+        self.troubled: dict[TopicPartition, Trouble] = {}
         self.looked: list[int] = []
+        self.held: tuple[int, int] | KafkaError = (0, 100)
         self.reading = Reading(4, 9)
 
-    async def earliest_offsets(self, tp: Any) -> dict[Any, int]:
-        return {tp: 0}
+    async def aside(self, work: Any, *args: Any) -> Any:
+        return await work(*args)
 
-    async def call_thread(self, work: Any, *args: Any) -> None:
-        await work(*args)
-
-    async def look_again(self, _tp: Any, offset: int) -> None:
+    async def seek_to(self, _tp: Any, offset: int) -> None:
         self.looked.append(offset)
+
+    async def range_of(self, _tp: Any) -> tuple[int, int]:
+        if isinstance(self.held, KafkaError):
+            raise self.held
+        return self.held
 
     def reading_of(self, _tp: TopicPartition) -> Reading:
         return self.reading
@@ -92,11 +103,20 @@ class Group:
         """Faust's app would answer here."""
 
     async def deliver(self, **found: list[Any]) -> None:
+        """Deliver what was read from its first record on."""
         tps = {"low": LOW, "high": HIGH}
-        await self.consumer._deliver({tps[name]: batch for name, batch in found.items()})  # noqa: SLF001
+        taken = {tps[name]: Taken(batch[0].offset, batch) for name, batch in found.items()}
+        await self.consumer._deliver(taken)  # noqa: SLF001
 
     def released(self) -> dict[TP, list[Any]]:
-        return self.consumer._released()  # noqa: SLF001
+        return {tp: list(taken.records) for tp, taken in self.consumer._released().items()}  # noqa: SLF001
+
+    async def mend(self, trouble: Trouble, *tps: TP) -> dict[TP, list[Any]]:
+        """Have these partitions looked after; what was read of them."""
+        self.thread.troubled = {TopicPartition(*tp): trouble for tp in tps}
+        self.continuity.mend()
+        await eventually(lambda: self.continuity.is_idle, within_s=10)
+        return {TP(*tp): list(taken.records) for tp, taken in self.continuity.mended().items()}
 
     async def rebalance(self, generation: int) -> None:
         await self.consumer.wait_empty()
@@ -168,46 +188,95 @@ async def test_a_commit_of_the_very_first_offset_is_a_position(group: Group, mon
 # -- what is tried again and again -------------------------------------------------------------------------
 
 
-async def test_a_hole_that_nobody_confirms_is_told_once(group: Group, caplog: pytest.LogCaptureFixture):
+async def test_what_went_astray_is_fetched_again_and_told_once_where_that_does_not_help(
+    group: Group, caplog: pytest.LogCaptureFixture
+):
     await group.deliver(low=of(LOW, 1))
     for _ in range(4):
-        await group.deliver(low=of(LOW, 1, first=5))
+        await group.deliver(low=of(LOW, 1, first=2))
     assert (len(group.handed), group.thread.looked) == (1, [1] * 4)
-    assert complaints(caplog) == [
-        "content.low/0 at 1: records were skipped, and no other client confirms the hole; looking again"
-    ]
-    group.rescuer.found = of(LOW, 1, first=5)
-    await group.deliver(low=of(LOW, 1, first=5))
-    group.rescuer.found = []
-    for _ in range(3):
-        await group.deliver(low=of(LOW, 1, first=8))
-    assert len(group.handed) == 2
-    assert [sentence.split(":")[0] for sentence in complaints(caplog)] == [
-        "content.low/0 at 1",
-        "content.low/0 at 6",
-    ]
+    assert complaints(caplog) == ["content.low/0 at 1: records were skipped once more; looking again"]
+    await group.deliver(low=of(LOW, 5, first=1))
+    assert [len(batch.records) for batch in group.handed] == [1, 5]
 
 
-async def test_a_hole_that_another_look_fills_is_not_told(group: Group, caplog: pytest.LogCaptureFixture):
+async def test_what_went_astray_once_is_not_told(group: Group, caplog: pytest.LogCaptureFixture):
     await group.deliver(low=of(LOW, 1))
     await group.deliver(low=of(LOW, 1, first=5))
     await group.deliver(low=of(LOW, 5, first=1))
     assert (len(group.handed), complaints(caplog)) == (2, [])
 
 
+async def test_offsets_that_a_read_went_over_are_a_hole_in_the_log_and_nobody_is_asked(group: Group):
+    await group.deliver(low=of(LOW, 1))
+    await group.consumer._deliver({LOW: Taken(1, of(LOW, 1, first=5))})  # noqa: SLF001
+    assert (len(group.handed), group.thread.looked) == (2, [])
+
+
 async def test_a_rescue_without_an_answer_is_told_once(group: Group, caplog: pytest.LogCaptureFixture):
     await group.deliver(low=of(LOW, 2))
     for _ in range(3):
-        group.thread.unreadable = {TopicPartition(*LOW), TopicPartition(*HIGH)}
-        assert await group.continuity.rescued() == {}
+        assert await group.mend("unreadable", LOW, HIGH) == {}
     assert sorted(complaints(caplog)) == [
         f"{topic} at {where}: aiokafka cannot read it, and another client got no answer; trying again"
         for topic, where in (("content.high/0", "its beginning"), ("content.low/0", 2))
     ]
     group.rescuer.found = of(LOW, 1, first=2)
-    group.thread.unreadable = {TopicPartition(*LOW)}
-    assert await group.continuity.rescued() == {LOW: of(LOW, 1, first=2)}
+    assert await group.mend("unreadable", LOW) == {LOW: of(LOW, 1, first=2)}
     assert len(complaints(caplog)) == 2
+    assert group.thread.looked[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("held", "sentence"),
+    [
+        ((9, 20), "content.low/0: 7 records from 2 on are gone"),
+        ((20, 20), "content.low/0: 18 records from 2 on are gone"),
+        ((0, 1), "content.low/0: it was made anew; 2 was next, and it begins at 0"),
+    ],
+)
+@pytest.mark.parametrize("trouble", ["placeless", "unreadable"])
+async def test_a_position_that_no_broker_has_is_a_loss_also_where_nothing_is_left(
+    group: Group, held: tuple[int, int], sentence: str, trouble: Trouble
+):
+    await group.deliver(low=of(LOW, 2))
+    group.thread.held = held
+    with pytest.raises(PositionLost, match=sentence):
+        await group.mend(trouble, LOW)
+
+
+async def test_a_position_that_is_there_after_all_is_asked_for_again(group: Group):
+    await group.deliver(low=of(LOW, 2))
+    assert await group.mend("placeless", LOW, HIGH) == {}
+    assert sorted(group.thread.looked) == [0, 2], "of one nothing was ever read"
+
+
+async def test_a_broker_that_does_not_say_what_it_holds_is_asked_again(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("streams.continuity._ASK_AGAIN_S", 0.01)
+    await group.deliver(low=of(LOW, 2))
+    group.thread.held = KafkaTimeoutError()
+    group.thread.troubled = {TopicPartition(*LOW): "placeless"}
+    group.continuity.mend()
+    await asyncio.sleep(0.05)
+    assert group.continuity.mended() == {}
+    assert group.continuity.mending == {LOW}
+    group.thread.held = (0, 9)
+    await eventually(lambda: group.continuity.is_idle, within_s=10)
+    assert group.thread.looked == [2]
+
+
+async def test_what_is_mended_when_the_group_is_cut_anew_is_nobodys(group: Group):
+    await group.deliver(low=of(LOW, 2))
+    group.rescuer.found = of(LOW, 1, first=2)
+    group.thread.troubled = {TopicPartition(*LOW): "unreadable"}
+    group.rescuer.may_answer.clear()
+    group.continuity.mend()
+    await group.rebalance(2)
+    group.rescuer.may_answer.set()
+    await asyncio.to_thread(lambda: None)
+    assert (group.continuity.mended(), group.continuity.mending, group.thread.looked) == ({}, set(), [])
 
 
 async def test_what_is_kept_of_a_paused_topic_counts_as_unread(group: Group):

@@ -10,22 +10,35 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    OffsetOutOfRangeError,
+)
+from buffered import fetch_result
 from deadline import eventually
 from faust.types import TP
-from stages import TOPICS, book, records
+from stages import TOPICS, book
 
 from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.connecting import PatientConsumer
-from streams.fetching import BatchConsumerThread, TransportOptions
+from streams.fetching import BatchConsumerThread, Taken, TransportOptions
 from streams.partitions import Reading, TopicPartition
 from streams.rescuing import Rescuer
 from streams.transport import BatchConsumer
+from streams.unpacking import FetchedRecord
 
 LOW = TP(TOPICS.content("low"), 0)
-FOUND = records(LOW.topic, [b"x"])
+FOUND = {LOW: Taken(4, [FetchedRecord(LOW.topic, 0, 6, 0, b"k", b"x", [])])}  # type: ignore[arg-type]
+
+
+def buffered(*, begins_at: int = 4, offset: int = 6, records: int = 1) -> FetchResult:
+    """Give what a fetch from one position on brought; its first record may stand further on."""
+    return fetch_result(LOW, [(b"k", b"x", ())] * records, begins_at=begins_at, offset=offset)
 
 
 class FakeAiokafka:
@@ -38,20 +51,25 @@ class FakeAiokafka:
         self.error_future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sync_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
-        self._records = {LOW: FOUND}
+        self._records: dict[TP, FetchResult] = {LOW: buffered()}
         self.generation = 1
         self.lost: set[TP] = set()
         """What a rebalance takes away while somebody asks."""
         self.waiters: list[asyncio.Future[None]] = []
         self.complaints: list[KafkaError] = []
+        self.refusals: list[KafkaError] = []
+        """What asking for a partition meets."""
 
     def fetch_context(self) -> Any:
         return nullcontext()
 
-    async def fetched_records(self, tps: set[TP], **_: Any) -> dict[TP, list[Any]]:
+    async def fetched_records(self, tps: set[TP], max_records: int, **_: Any) -> dict[TP, list[Any]]:
         for tp in self.lost:
             self._records.pop(tp, None)
-        return {tp: self._records.pop(tp) for tp in tps if tp in self._records}
+        if self.refusals:
+            raise self.refusals.pop()
+        found = {tp: self._records.pop(tp).getall(max_records) for tp in tps if tp in self._records}
+        return {tp: records for tp, records in found.items() if records}
 
     def _create_fetch_waiter(self) -> asyncio.Future[None]:
         self.waiters.append(asyncio.get_running_loop().create_future())
@@ -115,7 +133,7 @@ async def fetch(thread: BatchConsumerThread, kafka: FakeAiokafka, timeout_s: flo
 async def test_a_broker_that_went_away_in_the_middle_is_asked_again(thread: BatchConsumerThread):
     kafka = FakeAiokafka()
     kafka.complain(IncompatibleBrokerVersion("unknown"))
-    assert await fetch(thread, kafka) == {LOW: FOUND}
+    assert await fetch(thread, kafka) == FOUND
     assert kafka.complaints == []
 
 
@@ -147,10 +165,10 @@ async def test_what_has_ended_in_the_background_ends_the_fetch(thread: BatchCons
 
 async def test_a_partition_that_goes_while_another_is_asked_for_is_passed_over(thread: BatchConsumerThread):
     kafka, other = FakeAiokafka(), TP(LOW.topic, 1)
-    kafka._records[other] = FOUND  # noqa: SLF001
+    kafka._records[other] = buffered()  # noqa: SLF001
     kafka.lost = {other}
     found = await thread._fetch(kafka, {LOW, other}, 1.0)  # noqa: SLF001
-    assert found == {LOW: FOUND}
+    assert found == FOUND
 
 
 async def test_a_commit_without_an_answer_takes_less_of_a_drain(
@@ -166,3 +184,23 @@ async def test_a_commit_without_an_answer_takes_less_of_a_drain(
     thread.consumer.partitions.begin_drain()
     async with asyncio.timeout(10):
         assert not await thread._commit({LOW: 1})  # noqa: SLF001
+
+
+async def test_what_was_read_over_without_a_record_belongs_to_the_next_that_has_one(
+    thread: BatchConsumerThread,
+):
+    """Markers fill a fetch by themselves: the next one begins behind them, and follows on all the same."""
+    kafka = FakeAiokafka()
+    thread._passed[LOW] = (2, 4)  # noqa: SLF001
+    [taken] = (await fetch(thread, kafka)).values()
+    assert (taken.began, [record.offset for record in taken.records]) == (2, [6])
+    kafka._records[LOW] = buffered(begins_at=7, offset=7)  # noqa: SLF001
+    [taken] = (await fetch(thread, kafka)).values()
+    assert taken.began == 7
+
+
+async def test_a_position_that_the_broker_does_not_have_is_told(thread: BatchConsumerThread):
+    kafka = FakeAiokafka()
+    kafka.refusals = [OffsetOutOfRangeError({LOW: 4})]
+    assert await fetch(thread, kafka, 0.01) == {}
+    assert thread.troubled == {LOW: "placeless"}

@@ -12,19 +12,22 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import aiokafka
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stages import TOPICS, book, records
 
+import streams.continuity
 from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.core.pressure import Bounds
-from streams.fetching import TransportOptions
+from streams.fetching import Taken, TransportOptions, Trouble
 from streams.partitions import Batch, TopicPartition
+from streams.rescuing import AT_ONCE
 from streams.transport import BatchConsumer
 
 TPS = tuple(TP(TOPICS.content(priority), 0) for priority in ("critical", "medium", "low"))
@@ -38,40 +41,69 @@ topic_sets = st.frozensets(st.sampled_from([tp.topic for tp in TPS]))
 
 
 class FakeBrokers:
-    """Partitions with so many records each, and how far they were fetched; also the thread that asks them."""
+    """Partitions with so many offsets each, and how far they were fetched; also the thread that asks them.
+
+    Some offsets are no records: markers, or what compaction took. One record may be such that aiokafka cannot
+    read it. What stands before `starts` is gone. While `is_away`, nobody says what there is.
+    """
 
     def __init__(self) -> None:
         self.ends: dict[TP, int] = dict.fromkeys(TPS, 0)
         self.positions: dict[TP, int] = dict.fromkeys(TPS, 0)
+        self.starts: dict[TP, int] = dict.fromkeys(TPS, 0)
+        self.empty: set[tuple[TP, int]] = set()
+        self.bad: set[tuple[TP, int]] = set()
+        self.is_away = False
         self.fetched_in = 1
-        self.unreadable: set[TopicPartition] = set()
+        self.troubled: dict[TopicPartition, Trouble] = {}
+        self.passed: dict[TP, tuple[int, int]] = {}
         self.before_the_answer: Callable[[], None] = lambda: None
         self.asked: list[set[TP]] = []
 
-    async def getmany(self, active: set[TP], _timeout: float) -> Mapping[TP, list[Any]]:
+    async def getmany(self, active: set[TP], _timeout: float) -> Mapping[TP, Taken]:
         self.asked.append(set(active))
-        found = {}
-        for tp in active:
-            first, end = self.positions[tp], min(self.ends[tp], self.positions[tp] + FETCH_MAX)
-            if first < end:
-                found[tp] = records(tp.topic, [b"x"] * (end - first), first=first)
-                self.positions[tp] = end
+        found = {tp: taken for tp in active if (taken := self._taken(tp)) is not None}
         self.before_the_answer()
         return found
 
-    async def earliest_offsets(self, tp: aiokafka.TopicPartition) -> Mapping[aiokafka.TopicPartition, int]:
-        return {tp: 0}
+    def _taken(self, tp: TP) -> Taken | None:
+        first, end = self.positions[tp], min(self.ends[tp], self.positions[tp] + FETCH_MAX)
+        if first < self.starts[tp] or first > self.ends[tp]:
+            self.troubled[TopicPartition(*tp)] = "placeless"
+            return None
+        if any((tp, offset) in self.bad for offset in range(first, end)):
+            self.troubled[TopicPartition(*tp)] = "unreadable"
+            return None
+        self.positions[tp] = end
+        began, passed = self.passed.pop(tp, (first, first))
+        began = began if passed == first else first
+        if read := self._records(tp, first, end):
+            return Taken(began, read)
+        self.passed[tp] = (began, end)
+        return None
 
-    async def call_thread(self, work: Callable[..., Any], *args: Any) -> None:
-        await work(*args)
+    def _records(self, tp: TP, first: int, end: int) -> list[Any]:
+        every = records(tp.topic, [b"x"] * max(0, end - first), first=first)
+        return [record for record in every if (tp, record.offset) not in self.empty]
 
-    async def look_again(self, tp: aiokafka.TopicPartition, offset: int) -> None:
+    async def aside(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await work(*args)
+
+    async def seek_to(self, tp: TopicPartition, offset: int) -> None:
         self.positions[TP(*tp)] = offset
 
-    def read(self, topic: str, partition: int, offset: int, count: int) -> list[Any]:
+    async def range_of(self, tp: TopicPartition) -> tuple[int, int]:
+        if self.is_away:
+            raise KafkaTimeoutError
+        return self.starts[TP(*tp)], self.ends[TP(*tp)]
+
+    def read(self, topic: str, partition: int, offset: int | None, count: int) -> list[Any]:
         """What another client reads of a partition."""
-        end = min(self.ends[TP(topic, partition)], offset + count)
-        return records(topic, [b"x"] * (end - offset), first=offset)
+        tp = TP(topic, partition)
+        if self.is_away:
+            return []
+        first = self.starts[tp] if offset is None else offset
+        return [] if first < self.starts[tp] else self._records(tp, first, self.ends[tp])[:count]
 
 
 class FlowMachine(RuleBasedStateMachine):
@@ -84,6 +116,8 @@ class FlowMachine(RuleBasedStateMachine):
 
     async def _start(self):
         self.directory = tempfile.TemporaryDirectory()
+        self.patience = patch.object(streams.continuity, "_ASK_AGAIN_S", 0.001)
+        self.patience.start()
         self.brokers = FakeBrokers()
         self.partitions = book(ManualClock(), bounds=BOUNDS)
         options = TransportOptions(
@@ -108,7 +142,6 @@ class FlowMachine(RuleBasedStateMachine):
         )
         self.consumer._thread.thread_loop.close()  # noqa: SLF001
         self.consumer._thread = self.consumer._continuity.thread = self.brokers  # noqa: SLF001
-        self.consumer._getmany = self.brokers.getmany  # noqa: SLF001
         self.generation = 0
         self.committed: dict[TP, int] = dict.fromkeys(TPS, 0)
         await self._assign()
@@ -137,6 +170,27 @@ class FlowMachine(RuleBasedStateMachine):
     def records_are_written(self, tp, count):
         self.brokers.ends[tp] += count
 
+    @rule(tp=tps, count=st.integers(1, 2 * FETCH_MAX))
+    def offsets_without_a_record_are_written(self, tp, count):
+        """Markers of transactions, or what compaction took."""
+        first = self.brokers.ends[tp]
+        self.brokers.empty |= {(tp, offset) for offset in range(first, first + count)}
+        self.brokers.ends[tp] += count
+
+    @rule(tp=tps)
+    def a_record_that_aiokafka_cannot_read_is_written(self, tp):
+        self.brokers.bad.add((tp, self.brokers.ends[tp]))
+        self.brokers.ends[tp] += 1
+
+    @rule(tp=tps)
+    def retention_deletes_what_was_handed_over(self, tp):
+        expected = self.partitions.owned[TopicPartition(*tp)].expected
+        self.brokers.starts[tp] = max(self.brokers.starts[tp], min(expected or 0, self.committed[tp]))
+
+    @rule(is_away=st.booleans())
+    def brokers_go_away_and_come_back(self, is_away):
+        self.brokers.is_away = is_away
+
     @rule(during=st.none() | topic_sets)
     def a_fetch(self, during):
         """Sometimes an order comes while it is under way."""
@@ -149,6 +203,9 @@ class FlowMachine(RuleBasedStateMachine):
         assert all(asked <= may_be_asked for asked in self.brokers.asked)
 
     async def _fetch(self):
+        # Whoever reads by another way does so in a thread.
+        if self.consumer._continuity.mending:  # noqa: SLF001
+            await asyncio.sleep(0.001)
         await self.consumer._deliver(await self.consumer._next_records())  # noqa: SLF001
 
     @rule(topics=topic_sets)
@@ -188,9 +245,10 @@ class FlowMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_record_was_handed_over_once_and_in_order(self):
-        for offsets in self.handed.values():
-            first = offsets[0] if offsets else 0
-            assert offsets == list(range(first, first + len(offsets)))
+        for tp, offsets in self.handed.items():
+            if offsets:
+                span = range(offsets[0], offsets[-1] + 1)
+                assert offsets == [offset for offset in span if (tp, offset) not in self.brokers.empty]
 
     @invariant()
     def nothing_is_committed_that_was_not_handed_over(self):
@@ -201,7 +259,7 @@ class FlowMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_unsettled_is_bounded(self):
         for owned in self.partitions.owned.values():
-            assert owned.watermark.unsettled < BOUNDS.partition_records_max + FETCH_MAX
+            assert owned.watermark.unsettled < BOUNDS.partition_records_max + AT_ONCE
 
     def teardown(self):
         """Once everything is resumed and settled, all that was written has been handed over.
@@ -213,10 +271,12 @@ class FlowMachine(RuleBasedStateMachine):
         try:
             self._assert_nothing_is_left()
         finally:
+            self.patience.stop()
             self.runner.close()
             self.directory.cleanup()
 
     def _assert_nothing_is_left(self):
+        self.brokers.is_away = False
         for tp in TPS:
             self.brokers.ends[tp] += 1
         self.partitions.pause(frozenset())

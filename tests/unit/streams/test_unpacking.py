@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.consumer.fetcher import FetchError, FetchResult
+from buffered import fetch_result
 
-from streams.unpacking import FetchedRecord, lighten
+from streams.unpacking import FetchedRecord, lightened
 
 TP = TopicPartition("topic", 3)
 WRITTEN_MS = 1_700_000_000_000
@@ -36,20 +34,12 @@ def no_collector() -> Iterator[None]:
 
 
 def fetched(*, begins_at: int = 0) -> FetchResult:
-    """Give what a fetch from here on brought: aiokafka's own objects over bytes as a broker sends them."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
-    for offset, (key, value, headers) in enumerate(RECORDS):
-        builder.append(offset, WRITTEN_MS + offset, key, value, headers)
-    state = SimpleNamespace(paused=False, position=begins_at)
-    state.consumed_to = lambda position: setattr(state, "position", position)
-    assignment: Any = SimpleNamespace(active=True, state_value=lambda _: state)
-    records = PartitionRecords(TP, MemoryRecords(bytes(builder.build())), [], begins_at, None, None, True, 0)
-    return FetchResult(TP, assignment=assignment, partition_records=records, backoff=0)
+    return fetch_result(TP, RECORDS, written_ms=WRITTEN_MS, begins_at=begins_at)
 
 
 def light(**options: int) -> FetchResult:
     result = fetched(**options)
-    lighten(result)
+    lightened(result)
     return result
 
 
@@ -78,14 +68,14 @@ def test_what_is_beyond_the_limit_comes_with_the_next_call():
     found = []
     while result.has_more():
         # As the transport does: whatever lies there is lightened before each step.
-        lighten(result)
+        lightened(result)
         found.append([record.offset for record in result.getall(max_records=3)])
     assert found == [[0, 1, 2], [3]]
 
 
 def test_an_error_in_place_of_a_fetch_is_left_alone():
     error = FetchError(error=ValueError("refused"), backoff=0)
-    lighten(error)
+    lightened(error)
     with pytest.raises(ValueError, match="refused"):
         error.check_raise()
 
@@ -94,7 +84,7 @@ def test_an_error_in_place_of_a_fetch_is_left_alone():
 def test_the_bytes_of_a_fetch_are_free_as_soon_as_they_are_unpacked():
     result = fetched()
     theirs = weakref.ref(result._partition_records)  # noqa: SLF001
-    lighten(result)
+    lightened(result)
     assert theirs() is None
     ours = weakref.ref(result._partition_records)  # noqa: SLF001
     assert len(result.getall()) == len(RECORDS)

@@ -35,13 +35,20 @@ class Watched:
         self.readings: dict[TopicPartition, Reading] = {}
         self.partitions.reading_of = self.readings.get
         self.tally = Tally()
+        self.asked: list[int] = []
         self.watchdog = Watchdog(
             lambda: [self.partitions],
             Dispatch([FakeNode() for _ in range(nodes)], JudgeSettings, self.clock),
             lambda: EngineSettings(stuck_after_s=STUCK_AFTER_S),
             HOUR_MS,
             self.tally,
+            self,
         )
+
+    async def written_at_ms(self, _topic: str, _partition: int, offset: int) -> int:
+        """As another client would say: what is unread was written long ago."""
+        self.asked.append(offset)
+        return int(self.clock.wall_ms() - 3 * HOUR_MS / 4)
 
     async def watch(self, seconds: float) -> None:
         """Let time pass, and look as often as the watchdog does."""
@@ -270,3 +277,21 @@ async def test_what_was_well_in_between_is_told_again():
         watched.readings[TP] = Reading(position, 5)
         await watched.watch(STUCK_AFTER_S + 1)
     assert watched.tally.errors == 2
+
+
+@virtual
+async def test_a_restart_does_not_hide_how_old_the_records_of_a_paused_topic_are():
+    watched = Watched()
+    watched.readings[TP] = Reading(7, 10)
+    watched.partitions.pause(frozenset({TOPIC}))
+    await watched.watch(50)
+    await watched.watchdog.ask_for_ages()
+    assert watched.asked == [], "it may be on its way"
+    await watched.watch(20)
+    await watched.watchdog.ask_for_ages()
+    await watched.watchdog.ask_for_ages()
+    assert watched.asked == [7], "once"
+    watched.watchdog.look()
+    assert watched.tally.last_error.startswith(
+        "half of the retention is over for what waits because its topic is paused: "
+    )
