@@ -133,7 +133,8 @@ def _evasion_needles(term: str, *, whole_words: bool) -> Iterator[Needle]:
     """A term as its words are, and as they are seen: of several words each may be in disguise or not."""
     words = words_of(base_of(term))
     seen = [word.replace(GONE, "") for word in words.seen]
-    for read in dict.fromkeys(" ".join(one) for one in (words.plain, seen) if one):
+    # A mark that is only drawn upon letters is seen as nothing, and that is found everywhere.
+    for read in filter(None, dict.fromkeys(" ".join(one) for one in (words.plain, seen))):
         spelled = as_whole_words(read) if whole_words else read
         text = one_symbol(spelled)
         yield Needle("evaded", text, spelled)

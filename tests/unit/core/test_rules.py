@@ -193,6 +193,13 @@ def test_a_policy_without_rules_finds_nothing():
     assert found("anything") == []
 
 
+def test_a_term_of_marks_alone_is_searched_as_it_is_written():
+    """Where evasion is undone such a mark is gone, and nothing is left to look for."""
+    cedilla = terms("\u00b8", evasion=True)
+    assert found("a \u00b8 alone", cedilla) == [cedilla.id]
+    assert found("nothing", cedilla) == []
+
+
 any_terms = st.text(min_size=1, max_size=12).filter(needles)
 any_rules = st.one_of(
     st.lists(any_terms, min_size=1, max_size=4).map(lambda words: terms(*words)),
