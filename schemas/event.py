@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -60,6 +60,9 @@ class Rejudge(msgspec.Struct, frozen=True, kw_only=True):
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What every kind of event has."""
 
+    kind: ClassVar[Kind]
+    """The tag on the wire; asked several times for every post, and so no property."""
+
     v: Version
     id: EventId
     tenant: Tenant = "default"
@@ -92,14 +95,11 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     ] = "forbidden"
     rejudge: Annotated[Rejudge | None, Meta(description="Set by replays and corrections only.")] = None
 
-    @property
-    def kind(self) -> Kind:
-        """The tag on the wire."""
-        return self.__struct_config__.tag  # type: ignore[return-value]
-
 
 class Moderate(_Event, frozen=True, kw_only=True, tag="moderate"):
     """A new or edited post."""
+
+    kind = "moderate"
 
     text: Text
 
@@ -107,11 +107,15 @@ class Moderate(_Event, frozen=True, kw_only=True, tag="moderate"):
 class Scan(_Event, frozen=True, kw_only=True, tag="scan"):
     """A post, once more, in the background."""
 
+    kind = "scan"
+
     text: Text
 
 
 class ReviewBan(_Event, frozen=True, kw_only=True, tag="review_ban"):
     """A ban or an appeal against one: was it right?"""
+
+    kind = "review_ban"
 
     account: Account
     ground: Annotated[str, Meta(min_length=1, max_length=4_096, description="Why it was banned.")]
@@ -124,6 +128,8 @@ class ReviewBan(_Event, frozen=True, kw_only=True, tag="review_ban"):
 class AnalyzeUser(_Event, frozen=True, kw_only=True, tag="analyze_user"):
     """An account's behaviour."""
 
+    kind = "analyze_user"
+
     account: Account
     posts: Annotated[
         tuple[str, ...], Meta(min_length=1, max_length=200, description="What it wrote of late.")
@@ -133,6 +139,8 @@ class AnalyzeUser(_Event, frozen=True, kw_only=True, tag="analyze_user"):
 
 class HealthCheck(_Event, frozen=True, kw_only=True, tag="health_check"):
     """How the site is doing: its aggregates and sampled texts."""
+
+    kind = "health_check"
 
     aggregates: Annotated[
         dict[Annotated[str, Meta(max_length=64)], float],

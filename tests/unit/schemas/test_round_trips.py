@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import strategies as messages
 from hypothesis import given
@@ -20,6 +21,11 @@ def test_an_event_comes_back_as_it_was(event: Event):
     assert decode_event(data) == event
     assert wire.encode(decode_event(data)) == data
     assert wire.identity_of(data) == (event.tenant, event.id)
+
+
+@given(messages.events())
+def test_an_event_knows_the_kind_that_it_has_on_the_wire(event: Event):
+    assert msgspec.json.decode(wire.encode(event))["kind"] == event.kind
 
 
 @given(messages.pendings())
