@@ -13,12 +13,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import accumulate, compress, count, groupby
+from operator import ne
 from typing import NamedTuple
 
 from streams.core.apart import put_together
 from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, one_symbol, surviving
-from streams.core.normalise import Folded, fold
+from streams.core.normalise import Folded, cased
 from streams.core.signs import DECORATIVE, NONE, Signs, signs_in
 from streams.core.tables import read_by
 
@@ -32,7 +33,7 @@ _LATIN = re.compile("[a-z]")
 _ASCII = re.compile(r"[\x02-\x7f]")
 _ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
 _OTHER_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
-_HIDING = re.compile(rf"[{JOINED}\x80-\U0010ffff]|[a-z][0-9$!|]+[a-z]")
+_HIDING_IN_ASCII = re.compile(rf"{JOINED}|[a-z][0-9$!|]+[a-z]")
 _DECORATIVE = re.compile(f"[{DECORATIVE}]")
 _ADDRESS = re.compile("[^@]{2,}@[^@]{2,}")
 _NO_LETTERS = "0123456789@$!|"
@@ -122,7 +123,13 @@ class Undone:
     def hiding_characters(self) -> int:
         """Characters of the words that hide something; `mp3` does not, though it may be read as `mpe`."""
         plain = self._words.plain
-        return sum(map(len, filter(_HIDING.search, [plain[at] for at in self._disguised])))
+        words = [plain[at] for at in self._disguised]
+        ascii_words = [word for word in words if word.isascii()]
+        hiding = sum(map(len, words)) - sum(map(len, ascii_words))
+        # A text may have thousands of such words, and nothing that hides in any.
+        if _HIDING_IN_ASCII.search(" ".join(ascii_words)):
+            hiding += sum(map(len, filter(_HIDING_IN_ASCII.search, ascii_words)))
+        return hiding
 
     def is_in_disguise(self, start: int, end: int, *, whole_words: bool) -> bool:
         """Whether a place in `evaded` covers some disguise."""
@@ -197,8 +204,9 @@ def undo(text: str, folded: Folded, signs: Signs) -> Undone | None:
 def base_of(text: str, folded: Folded | None = None) -> str:
     """What is read in two ways: compatibility forms are folded, case is not. It may be folded already."""
     survived = surviving(text)
-    made = folded if folded is not None and survived == text else fold(survived)
-    return made.cased or made.text
+    if folded is None or survived != text:
+        return cased(survived)
+    return folded.cased or folded.text
 
 
 def words_of(base: str, *, may_be_apart: bool = True) -> Words:
@@ -216,7 +224,7 @@ def squeeze(text: str) -> str:
 def _disguised(words: Words, signs: Signs) -> list[int]:
     """The numbers of the words in disguise."""
     plain, seen = words
-    differing = [at for at, word in enumerate(plain) if word != seen[at]]
+    differing = list(compress(count(), map(ne, plain, seen)))
     if not differing:
         return []
     # In a text with letters that look like no Latin ones, a word of others is just a word.
@@ -225,7 +233,10 @@ def _disguised(words: Words, signs: Signs) -> list[int]:
     return [
         at
         for at in differing
-        if has_latin(plain[at]) or _is_disguised(plain[at], seen[at], foreign_may_be=foreign_may_be)
+        # Nothing in these words is a capital: a small letter in ASCII is Latin, and quickly found.
+        if (plain[at].isascii() and plain[at].islower())
+        or has_latin(plain[at])
+        or _is_disguised(plain[at], seen[at], foreign_may_be=foreign_may_be)
     ]
 
 

@@ -1,13 +1,12 @@
 """The rules of a policy by how they look at a post: one family for each type, made once per document.
 
-A family adds the numbers of its rules that match. They run in the order of `families_of`: words to beware of
-stand in the automaton of terms, so `length` comes after `terms`. What a match means is decided elsewhere.
+A family adds the numbers of its rules that match. What a match means is decided elsewhere.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from schemas.policy import (
@@ -38,14 +37,13 @@ class Family(Protocol):
     name: str
 
     def look(self, subject: Subject, matching: set[int]) -> None:
-        """Add the rules that match; the family of `length` also takes away what only rules it out."""
+        """Add the rules that match."""
 
 
 def families_of(rules: Numbered) -> tuple[Family, ...]:
     """The families that have rules, in the order in which they look."""
-    terms = Terms(rules)
     families: list[Family] = [
-        *((terms,) if terms else ()),
+        *(Terms(own) for own in _own(rules, TermsRule)),
         *(Lengths(own) for own in _own(rules, LengthRule)),
         *(Patterns(own) for own in _own(rules, RegexRule)),
         *(Repetitions(own) for own in _own(rules, RepetitionRule)),
@@ -58,15 +56,12 @@ def families_of(rules: Numbered) -> tuple[Family, ...]:
 
 
 class Terms:
-    """Words and phrases: of `terms`, and those with which `length` calls nothing harmless."""
+    """Words and phrases."""
 
     name = "terms"
 
-    def __init__(self, rules: Numbered) -> None:
+    def __init__(self, rules: Sequence[tuple[int, TermsRule]]) -> None:
         self._terms = matched.Terms((needle, at) for at, rule in rules for needle in needles_of(rule))
-
-    def __bool__(self) -> bool:
-        return bool(self._terms)
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """One look at each form in which there are terms."""
@@ -74,19 +69,23 @@ class Terms:
 
 
 class Lengths:
-    """Short and harmless, unless a word to beware of was found."""
+    """Short and harmless, without any word to beware of.
+
+    These words are among the most frequent of all (`you`), and no long text is searched for them.
+    """
 
     name = "length"
 
     def __init__(self, rules: Sequence[tuple[int, LengthRule]]) -> None:
         self._rules = rules
+        self._words = matched.Terms((needle, at) for at, rule in rules for needle in needles_of(rule))
 
     def look(self, subject: Subject, matching: set[int]) -> None:
-        """Turn the finding of a word around: it was one to beware of."""
+        """Rule by rule."""
         for at, rule in self._rules:
-            if at in matching:
-                matching.remove(at)
-            elif is_harmless(subject.forms.folded.text, rule):
+            if is_harmless(subject.forms.folded.text, rule) and at not in self._words.owners_in(
+                subject.forms
+            ):
                 matching.add(at)
 
 
@@ -96,11 +95,13 @@ class Patterns:
     name = "regex"
 
     def __init__(self, rules: Sequence[tuple[int, RegexRule]]) -> None:
-        self._patterns = Owned([(pattern, at) for at, rule in rules for pattern in rule.patterns])
+        self._owners = [at for at, rule in rules for _ in rule.patterns]
+        self._automaton = Automaton([pattern for _, rule in rules for pattern in rule.patterns])
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """One look, however many there are."""
-        matching |= self._patterns.owners_in(subject.forms.folded.text)
+        for hit in self._automaton.hits(subject.forms.folded.data):
+            matching.add(self._owners[hit])
 
 
 class Repetitions:
@@ -152,8 +153,9 @@ class Shapes:
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule."""
+        text, folded = subject.forms.text, subject.forms.folded.text
         for at, rule in self._rules:
-            if has_shape(subject.forms.text, subject.forms.folded.text, rule):
+            if has_shape(text, folded, rule):
                 matching.add(at)
 
 
@@ -199,25 +201,6 @@ class Floods:
                 posts = subject.meter.count(window, subject.tenant, subject.author, subject.at_ms)
                 if posts > rule.posts_over:
                     matching.add(at)
-
-
-class Owned:
-    """An automaton that knows to which rule each of its patterns belongs."""
-
-    __slots__ = ("_automaton", "_owners")
-
-    def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
-        owned = tuple(patterns)
-        self._owners = [owner for _, owner in owned]
-        self._automaton = Automaton([pattern for pattern, _ in owned])
-
-    def __bool__(self) -> bool:
-        return bool(self._owners)
-
-    def owners_in(self, text: str) -> set[int]:
-        """The rules one of whose patterns occurs."""
-        owners = self._owners
-        return {owners[hit] for hit in self._automaton.hits(text)}
 
 
 _R = TypeVar("_R", bound=Rule)

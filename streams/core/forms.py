@@ -1,4 +1,4 @@
-"""One text in all the forms that rules compare, each made when it is first asked for.
+"""One text in all the forms that rules compare: `folded` at once, each other when it is first asked for.
 
 `folded` for patterns and substrings, `words` for whole words, and three in which evasion is undone
 (`streams.core.evasion`), which a text without any sign of evasion does not have: `evaded`; `squeezed`, with
@@ -30,24 +30,18 @@ class Forms:
     """The forms of one text."""
 
     # By hand, as `functools.cached_property` takes a lock in Python 3.11, and with it as long as a form.
-    __slots__ = ("_folded", "_signs", "_undone", "_words", "text")
+    __slots__ = ("_signs", "_undone", "_words", "folded", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._folded: Folded | None = None
+        self.folded: Folded = fold(text)
+        """Compatibility forms and case folded, nothing invisible: what patterns read."""
         self._words: str | None = None
         self._signs: Signs | None = None
         self._undone: Undone | None = None
 
     def __repr__(self) -> str:
         return f"<Forms of {len(self.text)} characters>"
-
-    @property
-    def folded(self) -> Folded:
-        """Compatibility forms and case folded, nothing invisible: what patterns read."""
-        if self._folded is None:
-            self._folded = fold(self.text)
-        return self._folded
 
     @property
     def words(self) -> str:
@@ -60,21 +54,23 @@ class Forms:
     def undone(self) -> Undone | None:
         """The text with evasion undone; nothing where there is none."""
         if self._signs is None:
-            self._signs = signs_in(self.folded.text)
+            self._signs = signs_in(self.folded.data)
             self._undone = undo(self.text, self.folded, self._signs)
         return self._undone
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Ways in which the text hides what it says."""
-        undone = self.undone
-        return (*self.folded.flags, DISGUISED) if undone and undone.hiding_characters else self.folded.flags
+        flags = self.folded.flags
+        return (*flags, DISGUISED) if self.undone and self.undone.hiding_characters else flags
 
     @property
     def obfuscation(self) -> float:
         """How much of the text hides something, 0 to 1."""
-        hiding = self.undone.hiding_characters / len(self.text) if self.undone else 0.0
-        return min(1.0, self.folded.obfuscation + hiding)
+        hidden = self.folded.obfuscation
+        if self.undone is None:
+            return hidden
+        return min(1.0, hidden + self.undone.hiding_characters / len(self.text))
 
     def text_of(self, form: FormName) -> str | None:
         """The text of a form; nothing where there is no evasion to undo."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, assert_never
+from typing import assert_never
+
+import msgspec
 
 from schemas.event import Event, Kind, Priority, Source
 from schemas.policy import Policy
@@ -27,7 +29,7 @@ from streams.core.digest import verdict_id
 from streams.core.triage import GRAVITY, Decided
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True, gc=False):
     """An event that gets a verdict, with what the pipeline knows of it."""
 
     event: Event
@@ -37,7 +39,7 @@ class Case(NamedTuple):
     policy: PolicyRef
 
 
-class Ruling(NamedTuple):
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """What is to be done, and why. Reasons are codes; nothing of the content is in them."""
 
     action: Action
@@ -108,7 +110,7 @@ def enforced(ruling: Ruling, *, enforce: bool) -> Ruling:
     """The ruling as it takes effect: with enforcement off nothing is blocked, a person looks instead."""
     if enforce or ruling.action != "block":
         return ruling
-    return ruling._replace(action="review", reasons=(*ruling.reasons, "enforce_off"))
+    return msgspec.structs.replace(ruling, action="review", reasons=(*ruling.reasons, "enforce_off"))
 
 
 def timing(

@@ -44,8 +44,9 @@ class Link(NamedTuple):
 def links_of(folded: str) -> list[Link]:
     """The links, in their order; at most `LINKS_MAX`."""
     readable = _refanged(folded)
-    # Two cheap looks, which most posts do not pass.
-    if "://" not in readable and _DOTTED.search(readable) is None:
+    # Cheap looks, which most posts do not pass; one character is found many times as fast as several.
+    has_scheme = ":" in readable and "://" in readable
+    if not has_scheme and ("." not in readable or _DOTTED.search(readable) is None):
         return []
     return list(islice(_each_link(readable), LINKS_MAX))
 

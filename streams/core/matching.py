@@ -48,32 +48,32 @@ class Place(NamedTuple):
 class Terms:
     """All terms of a policy, as needles each with its owner's number: whose of them occur in a text."""
 
-    __slots__ = ("_automata",)
+    __slots__ = ("_disguised", "_plain")
 
     def __init__(self, owned: Iterable[tuple[Needle, int]]) -> None:
         of_form: dict[FormName, dict[str, list[_Owner]]] = {}
         for needle, owner in owned:
             owners = of_form.setdefault(needle.form, {}).setdefault(needle.text, [])
             owners.append(_Owner(owner, needle.spelled))
-        self._automata = [(form, _OfForm(form, of_form[form])) for form in FORM_NAMES if form in of_form]
-
-    def __bool__(self) -> bool:
-        return bool(self._automata)
+        automata = [(form, _OfForm(form, of_form[form])) for form in FORM_NAMES if form in of_form]
+        self._plain = [(form, automaton) for form, automaton in automata if form in PLAIN_FORMS]
+        self._disguised = [(form, automaton) for form, automaton in automata if form not in PLAIN_FORMS]
 
     def owners_in(self, forms: Forms) -> set[int]:
         """The owners of all terms that occur."""
         found: set[int] = set()
-        for form, automaton in self._automata:
-            if form not in PLAIN_FORMS and forms.undone is None:
-                # They stand behind the plain ones, and most texts have none of them.
-                break
-            if (text := forms.text_of(form)) is not None:
-                automaton.add_owners(text, forms, found)
+        for form, automaton in self._plain:
+            automaton.add_plain(forms.folded.text if form == "folded" else forms.words, found)
+        # Most texts have none of the forms in which evasion is undone.
+        if self._disguised and forms.undone is not None:
+            for form, automaton in self._disguised:
+                if (text := forms.text_of(form)) is not None:
+                    automaton.add_disguised(text, forms, found)
         return found
 
     def places(self, forms: Forms) -> Iterator[Place]:
         """Every occurrence of every term: for explanations. `forms.span` leads back to the original."""
-        for form, automaton in self._automata:
+        for form, automaton in (*self._plain, *self._disguised):
             if (text := forms.text_of(form)) is not None:
                 yield from automaton.places(text, forms)
 
@@ -86,21 +86,22 @@ class _Owner(NamedTuple):
 class _OfForm:
     """The needles of one form."""
 
-    __slots__ = ("_automaton", "_form", "_owners")
+    __slots__ = ("_automaton", "_form", "_numbers", "_owners")
 
     def __init__(self, form: FormName, needles: dict[str, list[_Owner]]) -> None:
         self._form = form
         self._owners = [tuple(dict.fromkeys(owners)) for owners in needles.values()]
+        self._numbers = [frozenset(owner.number for owner in owners) for owners in self._owners]
         self._automaton = AhoCorasick(list(needles), implementation=Implementation.DFA)
 
-    def add_owners(self, text: str, forms: Forms, found: set[int]) -> None:
-        hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
-        if self._form in PLAIN_FORMS:
-            # What is found there counts, wherever it stands.
-            for hit in {hit for hit, _, _ in hits}:
-                found.update(owner for owner, _ in self._owners[hit])
-            return
-        for hit, start, end in hits:
+    def add_plain(self, text: str, found: set[int]) -> None:
+        """What is found in a plain form counts, wherever it stands."""
+        if hits := self._automaton.find_matches_as_indexes(text, overlapping=True):
+            found.update(*[self._numbers[hit] for hit in {hit for hit, _, _ in hits}])
+
+    def add_disguised(self, text: str, forms: Forms, found: set[int]) -> None:
+        """What is found in the others counts where evasion was undone."""
+        for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             for owner, spelled in self._owners[hit]:
                 # Whose term was found already need not be looked at: texts may repeat a word for ever.
                 if owner not in found and forms.admits(self._form, start, end, spelled):
@@ -169,8 +170,8 @@ class Automaton:
     def __len__(self) -> int:
         return self._count
 
-    def hits(self, text: str) -> Sequence[int]:
-        """The numbers of the patterns that occur, ascending."""
+    def hits(self, text: str | bytes) -> Sequence[int]:
+        """The numbers of the patterns that occur, ascending; the text may be in UTF-8 already."""
         # To RE2 a set without patterns has one.
         found: list[int] | None = self._set.Match(text) if self._count else None
         return sorted(found) if found else ()

@@ -11,8 +11,9 @@ import re
 import string
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 from unicodedata import category, normalize
+
+import msgspec
 
 GROWTH_MAX = 4
 """Most characters of a folded text for each character of the original."""
@@ -62,7 +63,7 @@ _BASIC = re.sub("[\U00010000-\U0010ffff]-[\U00010000-\U0010ffff]", "", _IGNORABL
 _NOTABLE = re.compile(f"[{_BASIC}\uff9e\uff9f\U0001bca0-\U0001f149\U000e0000-\U000e0fff]")
 
 
-class DigestForm(NamedTuple):
+class DigestForm(msgspec.Struct, frozen=True, gc=False):
     """A text as it is compared with others, in UTF-8."""
 
     data: bytes
@@ -70,10 +71,15 @@ class DigestForm(NamedTuple):
     """Whether nothing was left out. Otherwise the original must be compared, too."""
 
 
-class Folded(NamedTuple):
-    """A text as rules compare it, and what it looked like before."""
+class Folded(msgspec.Struct, frozen=True, gc=False):
+    """A text as rules compare it, and what it looked like before.
+
+    Like all that is made for every post it is no named tuple, which takes several times as long to make.
+    """
 
     text: str
+    data: bytes
+    """The same in UTF-8, as RE2 reads it."""
     flags: tuple[str, ...] = ()
     """Ways in which the text hides what it says, as far as it does."""
     obfuscation: float = 0.0
@@ -100,13 +106,13 @@ def fold(text: str) -> Folded:
     if text.isascii():
         raw = text.encode()
         visible = raw.translate(_ASCII_LOWER, _ASCII_INVISIBLE)
+        folded = visible.decode()
         hidden = len(raw) - len(visible)
-        return (
-            Folded(visible.decode(), (INVISIBLE,), hidden / len(raw)) if hidden else Folded(visible.decode())
-        )
+        return Folded(folded, visible, (INVISIBLE,), hidden / len(raw)) if hidden else Folded(folded, visible)
     if _is_simple(text):
         simple = normalize("NFKC", text)
-        return Folded(simple.casefold(), cased=simple)
+        folded = simple.casefold()
+        return Folded(folded, utf8(folded), cased=simple)
     visible_text = _INVISIBLE.sub("", text)
     kept = _without_floods(visible_text)
     hidden = len(text) - len(visible_text)
@@ -115,8 +121,18 @@ def fold(text: str) -> Folded:
     flooding = len(visible_text) - len(kept)
     styled = len(_STYLED.findall(kept))
     flags = tuple(flag for flag, count in ((INVISIBLE, hidden), (FLOOD, flooding), (STYLED, styled)) if count)
-    cased = _compatible(kept)
-    return Folded(cased.casefold(), flags, (hidden + flooding + styled) / len(text), cased)
+    compatible = _compatible(kept)
+    folded = compatible.casefold()
+    return Folded(folded, utf8(folded), flags, (hidden + flooding + styled) / len(text), compatible)
+
+
+def cased(text: str) -> str:
+    """The same with its case as it was, unless the text is ASCII; what it hides is not looked at."""
+    if text.isascii():
+        return fold(text).text
+    if _is_simple(text):
+        return normalize("NFKC", text)
+    return _compatible(_without_floods(_INVISIBLE.sub("", text)))
 
 
 def segments(text: str, form: Callable[[str], str]) -> list[tuple[str, int, int]]:

@@ -26,6 +26,7 @@ _ALIKE = re.compile(r"([^ \t\r\n=_*~#.-])\1\1")
 CHARACTERS_LOOKED_AT = 4_096
 """Of a text, for shares: what follows is as the beginning is, or nobody reads it."""
 _TOO_FEW = -1.0
+_ASCII_BLANKS = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
 _ASCII_CAPITALS = string.ascii_uppercase.encode()
 _ASCII_SMALL = string.ascii_lowercase.encode()
 _MENTION = re.compile(r"(?<![\w.])@\w")
@@ -134,13 +135,23 @@ def _has_common_word(folded: str, words_min: int, share: float) -> bool:
     Of the first words no more can be others than the others' share of all there may be: most texts have more,
     and need not be cut up to their end.
     """
-    # What is printable has no other blank than the one between words.
-    words_max = folded.count(" ") + 1 if folded.isprintable() else len(folded) // 2 + 1
+    words_max = _blanks_max(folded) + 1
+    if words_max < words_min:
+        return False
     others_max = int((1 - share) * words_max) + 1
     looked_at = 2 * others_max
     if looked_at < words_max and len(set(folded.split(None, looked_at)[:looked_at])) - 1 > others_max:
         return False
     return _has_common(folded.split(), words_min, share)
+
+
+def _blanks_max(text: str) -> int:
+    """How many blanks a text has at the most."""
+    if text.isascii():
+        # Half of what the other way takes.
+        return _counted(text, _ASCII_BLANKS)
+    # What is printable has no other blank than the one between words.
+    return text.count(" ") if text.isprintable() else len(text) // 2
 
 
 def _has_common(parts: Sequence[str], parts_min: int, share: float) -> bool:

@@ -57,8 +57,8 @@ class Signs(NamedTuple):
 NONE = Signs(mixed=False, foreign=False, apart=False, drawn_out=False)
 
 
-def signs_in(folded: str) -> Signs:
-    """What a folded text shows."""
+def signs_in(folded: str | bytes) -> Signs:
+    """What a folded text shows; it may be in UTF-8 already."""
     found = _signs().Match(folded)
     if not found:
         return NONE

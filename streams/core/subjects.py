@@ -21,7 +21,6 @@ class Subject:
         self,
         text: str,
         kind: Kind = "moderate",
-        *,
         author: str = "",
         tenant: str = "default",
         digest: str = "",
@@ -54,12 +53,4 @@ class Subject:
 
 def subject_of(event: Event, *, digest: str = "", at_ms: int = 0, meter: FloodMeter | None = None) -> Subject:
     """An event as rules see it."""
-    return Subject(
-        event.text,
-        event.kind,
-        author=event.author,
-        tenant=event.tenant,
-        digest=digest,
-        at_ms=at_ms,
-        meter=meter,
-    )
+    return Subject(event.text, event.kind, event.author, event.tenant, digest, at_ms, meter)

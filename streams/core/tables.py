@@ -30,11 +30,11 @@ def read_by(table: Table, text: str) -> str:
     """A text by a table."""
     if not text.isascii():
         others = [char for char in set(text) if char > "\x7f"]
+        if len(others) > DISTINCT_MAX:
+            return text.translate(table)
         changed = [(char, became) for char in others if (became := table[ord(char)]) != char]
         # What one character becomes must not be taken for another that becomes something else.
-        if len(others) > DISTINCT_MAX or not {char for char, _ in changed}.isdisjoint(
-            "".join(became for _, became in changed)
-        ):
+        if not {char for char, _ in changed}.isdisjoint("".join(became for _, became in changed)):
             return text.translate(table)
         for char, became in changed:
             text = text.replace(char, became)

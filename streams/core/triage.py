@@ -12,7 +12,9 @@ The first of these that applies decides; the order of the rules plays no part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, assert_never
+from typing import assert_never
+
+import msgspec
 
 from schemas.event import AnalyzeUser, Event, HealthCheck, Moderate, ReviewBan, Scan
 from schemas.verdict import Action
@@ -24,7 +26,7 @@ GRAVITY: tuple[Action, ...] = ("block", "review", "label", "allow")
 """The gravest first."""
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """What the rules decided, and why."""
 
     action: Action
@@ -39,7 +41,7 @@ class Decided(NamedTuple):
     """A rule is certain: it matches or it does not."""
 
 
-class Undecided(NamedTuple):
+class Undecided(msgspec.Struct, frozen=True, gc=False):
     """What a judge should know about a text that the rules left open."""
 
     flags: tuple[str, ...] = ()

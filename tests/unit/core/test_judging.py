@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from strategies import events, results, shares, sources
 
 from schemas.event import PRIORITIES, Moderate, Rejudge, Source
@@ -177,8 +178,9 @@ def test_a_fallback_is_sure_of_nothing_and_covers_nothing():
 def test_a_verdict_is_final_unless_the_event_asks_for_another_revision():
     decided = Decided("allow", (), ("rule:r",), ("r",))
     first = rule_verdict(CASE, decided, TIMING, NOW, enforce=True)
-    again = CASE._replace(
-        event=Moderate(v=1, id="post-1", tenant="acme", text="hello", rejudge=Rejudge(run="june", rev=9))
+    again = replace(
+        CASE,
+        event=Moderate(v=1, id="post-1", tenant="acme", text="hello", rejudge=Rejudge(run="june", rev=9)),
     )
     later = rule_verdict(again, decided, TIMING, NOW, enforce=True)
     assert (first.rev, first.run) == (2, None)
