@@ -8,16 +8,18 @@ Acknowledges when: Kafka has confirmed everything that a batch led to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import faust
+import msgspec
 
 from schemas.errors import WireError
 from schemas.event import PRIORITIES
 from schemas.pending import Pending
 from schemas.settings import LimitSettings
+from schemas.verdict import Verdict
 from schemas.wire import check_text, event_decoder
 from streams import spans
 from streams.app import each_batch, in_turns
@@ -27,7 +29,7 @@ from streams.core.flooding import FloodMeter
 from streams.core.judging import Case, moment, rule_verdict, timing
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
-from streams.core.rules import CompiledPolicy
+from streams.core.rules import CompiledPolicy, Finding
 from streams.core.subjects import subject_of
 from streams.core.traceparent import TraceParent, header, parse
 from streams.core.triage import Decided, Undecided, triage
@@ -55,6 +57,22 @@ class _Taken(NamedTuple):
     began_ms: float
 
 
+class _Made(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of a record, and what is counted of it when that is handed on.
+
+    Not sooner: whatever raises until then, the record is tried again.
+    """
+
+    record: Record
+    outgoing: Outgoing
+    code: str = ""
+    """Of a dead letter."""
+    case: Case | None = None
+    policy: CompiledPolicy | None = None
+    found: Sequence[Finding] = ()
+    verdict: Verdict | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
     """What the agent works with."""
@@ -75,45 +93,47 @@ class Triage:
     async def handle(self, batch: Batch) -> None:
         """Decide on all records of a batch, publish, and leave the settling to the confirmation."""
         began_ms = self.clock.now_ms()
-        records: list[Record] = []
-        outgoing: list[Outgoing] = []
+        made: list[_Made] = []
         # Taken once: a policy that arrives while others have their turn judges from the next batch on.
         taken = self._taken(batch, began_ms)
         async for record in in_turns(batch.records, self.clock):
-            made = self.failing.attempt(
+            one = self.failing.attempt(
                 "triage", batch, record, self._handled, record, taken, again=self._alone
             )
-            if made is not None:
-                records.append(record)
-                outgoing.append(made)
+            if one is not None:
+                made.append(one)
+        outgoing = [one.outgoing for one in made]
         await self.settling.room(len(outgoing), size_of(outgoing))
-        self.settling.settle_batch(batch.part(records), outgoing)
+        for one in made:
+            self._count(one)
+        self.settling.settle_batch(batch.part([one.record for one in made]), outgoing)
 
     def _alone(self, batch: Batch, record: Record) -> None:
         """The same for one record, which was left out of its batch."""
-        taken = self._taken(batch, self.clock.now_ms())
-        self.settling.settle_one(batch, record, self._handled(record, taken))
+        made = self._handled(record, self._taken(batch, self.clock.now_ms()))
+        self._count(made)
+        self.settling.settle_one(batch, record, made.outgoing)
 
     def _taken(self, batch: Batch, began_ms: float) -> _Taken:
         return _Taken(self.policies.judging(), self.limits(), batch.meter, began_ms)
 
-    def _handled(self, record: Record, taken: _Taken) -> Outgoing:
+    def _handled(self, record: Record, taken: _Taken) -> _Made:
         """What becomes of one record."""
         try:
             return self._decided(record, taken)
         except WireError as error:
-            self.tally.dead_letter("triage", error.code)
-            return self.dead_letters.of_wire_error(record, error)
+            return _Made(record, self.dead_letters.of_wire_error(record, error), error.code)
 
-    def _decided(self, record: Record, taken: _Taken) -> Outgoing:
+    def _decided(self, record: Record, taken: _Taken) -> _Made:
         event = event_decoder(taken.limits.record_bytes_max)(record.value)
         check_text(event, taken.limits.text_bytes_max)
         compiled = taken.policies.get(event.policy or self.default_policy)
         if compiled is None:
-            self.tally.dead_letter("triage", "unknown_policy")
-            return self.dead_letters.of(
-                record, code="unknown_policy", path="$.policy", tenant=event.tenant, event_id=event.id
+            code = "unknown_policy"
+            letter = self.dead_letters.of(
+                record, code=code, path="$.policy", tenant=event.tenant, event_id=event.id
             )
+            return _Made(record, letter, code)
         if (bytes_max := compiled.text_bytes_max.get(event.kind)) is not None:
             check_text(event, bytes_max)
         case = Case(
@@ -123,44 +143,51 @@ class Triage:
             source=source_of(record),
             policy=compiled.ref,
         )
+        found: list[Finding] = []
         decision = triage(
             event,
             compiled,
             digest=case.content_digest,
             at_ms=record.timestamp,
             meter=taken.meter,
-            count=self.tally.rules.found,
+            count=found.extend,
         )
-        self._count(case, compiled, decision)
+        verdict: Verdict | None = None
         match decision:
             case Decided() as decided:
-                made = self._verdict(case, decided, record, taken.began_ms)
+                verdict = self._verdict(case, decided, record, taken.began_ms)
+                outgoing = verdict_record(
+                    self.topics, verdict, self._traced(case, record, taken.began_ms, verdict.action)
+                )
             case Undecided() as undecided:
-                made = self._pending(case, undecided, record, taken.began_ms)
+                outgoing = self._pending(case, undecided, record, taken.began_ms)
         self.failing.passed("triage")
-        return made
+        return _Made(record, outgoing, "", case, compiled, found, verdict)
 
-    def _count(self, case: Case, compiled: CompiledPolicy, decision: Decided | Undecided) -> None:
+    def _count(self, made: _Made) -> None:
         """What the fast path did; of one post in so many, what each family of rules took for it."""
-        if case.event.kind not in DECIDED_KINDS:
+        if made.code:
+            self.tally.dead_letter("triage", made.code)
+        if made.verdict is not None:
+            self.tally.verdict(made.verdict)
+        case, compiled = made.case, made.policy
+        if case is None or compiled is None or case.event.kind not in DECIDED_KINDS:
             return
         rules = self.tally.rules
         rules.posts += 1
-        rules.decided += isinstance(decision, Decided)
+        rules.decided += made.verdict is not None
+        rules.found(made.found)
         if rules.posts % COST_SAMPLE == 0:
             subject = subject_of(case.event, digest=case.content_digest)
             for family, took_ms in family_costs(compiled, subject, self.clock.now_ms):
                 rules.cost(family, took_ms)
 
-    def _verdict(self, case: Case, decided: Decided, record: Record, began_ms: float) -> Outgoing:
+    def _verdict(self, case: Case, decided: Decided, record: Record, began_ms: float) -> Verdict:
         now_ms = self.clock.wall_ms()
         spent = timing(
             written_at_ms=record.timestamp, decided_at_ms=now_ms, worker_ms=self.clock.now_ms() - began_ms
         )
-        verdict = rule_verdict(case, decided, spent, moment(now_ms), enforce=self.orders().enforce)
-        made = verdict_record(self.topics, verdict, self._traced(case, record, began_ms, verdict.action))
-        self.tally.verdict(verdict)
-        return made
+        return rule_verdict(case, decided, spent, moment(now_ms), enforce=self.orders().enforce)
 
     def _pending(self, case: Case, undecided: Undecided, record: Record, began_ms: float) -> Outgoing:
         trace = parse(header(record.headers)) if record.headers else None

@@ -291,6 +291,48 @@ async def test_a_bug_costs_the_record_that_meets_it_and_nothing_else():
     assert (stage.partitions.committable(), stage.stopped) == ({(TOPIC, 0): 3}, [])
 
 
+class FullOnce(MemoryPublisher):
+    """Fails when it is first asked for room, before anything was handed to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def room(self, records: int, size_bytes: int) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise BufferError
+
+
+class OrdersLostOnce:
+    """Fails when the first verdict is made, after the rules were asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> Orders:
+        self.asked += 1
+        if self.asked == 1:
+            raise LookupError
+        return Orders()
+
+
+@virtual
+@pytest.mark.parametrize("fails", ["a record", "the batch"])
+async def test_a_record_that_is_tried_again_is_counted_once(fails):
+    stage = Stage(orders=OrdersLostOnce()) if fails == "a record" else Stage(FullOnce())
+    values = [event(BLOCKED, id=f"post-{number}") for number in range(3)]
+    batch = fetched(stage.partitions, records(TOPIC, [*values, b"not JSON"]))
+    await stage.triage.failing.handle(batch, stage.triage.handle)
+    await reaches(lambda: stage.partitions.committable() == {(TOPIC, 0): 4})
+    assert stage.partitions.counts.failures == (1 if fails == "a record" else 4)
+    status = stage.tally.rules.status()
+    assert (status.posts, status.decided) == (3, 3)
+    assert status.hits
+    assert {hit.hits for hit in status.hits} == {3}
+    assert (stage.tally.decided, stage.tally.dead_letters) == ({"rule": 3}, 1)
+
+
 @virtual
 async def test_a_release_that_fails_at_every_event_condemns_none_and_stops_the_worker():
     """What is refused for its own sake passes, and is no evidence that the rest works."""
