@@ -16,11 +16,11 @@ import faust
 import msgspec
 
 from schemas.errors import WireError
-from schemas.event import PRIORITIES
+from schemas.event import PRIORITIES, Event, Priority
 from schemas.pending import Pending
 from schemas.settings import LimitSettings
 from schemas.verdict import Verdict
-from schemas.wire import check_text, event_decoder
+from schemas.wire import WireDecoder, check_text, event_decoder
 from streams import spans
 from streams.app import each_batch, in_turns
 from streams.core.costing import family_costs
@@ -54,6 +54,9 @@ class _Taken(NamedTuple):
     policies: Mapping[str, CompiledPolicy]
     limits: LimitSettings
     meter: FloodMeter
+    decode: WireDecoder[Event]
+    priority: Priority
+    """Of the topic."""
     began_ms: float
 
 
@@ -115,7 +118,15 @@ class Triage:
         self.settling.settle_one(batch, record, made.outgoing)
 
     def _taken(self, batch: Batch, began_ms: float) -> _Taken:
-        return _Taken(self.policies.judging(), self.limits(), batch.meter, began_ms)
+        limits = self.limits()
+        return _Taken(
+            self.policies.judging(),
+            limits,
+            batch.meter,
+            event_decoder(limits.record_bytes_max),
+            self.topics.priority_of(batch.topic),
+            began_ms,
+        )
 
     def _handled(self, record: Record, taken: _Taken) -> _Made:
         """What becomes of one record."""
@@ -125,7 +136,7 @@ class Triage:
             return _Made(record, self.dead_letters.of_wire_error(record, error), error.code)
 
     def _decided(self, record: Record, taken: _Taken) -> _Made:
-        event = event_decoder(taken.limits.record_bytes_max)(record.value)
+        event = taken.decode(record.value)
         check_text(event, taken.limits.text_bytes_max)
         compiled = taken.policies.get(event.policy or self.default_policy)
         if compiled is None:
@@ -139,7 +150,7 @@ class Triage:
         case = Case(
             event=event,
             content_digest=content_digest(event, secret=self.secret, scope="tenant"),
-            priority=compiled.priority(self.topics.priority_of(record.topic), event.kind),
+            priority=compiled.priority(taken.priority, event.kind),
             source=source_of(record),
             policy=compiled.ref,
         )

@@ -7,9 +7,10 @@ guessed from a text by whoever reads `pending`. The bytes hashed here are for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import blake2b
-from struct import pack
+from struct import Struct, pack
 from typing import Literal, NamedTuple, assert_never
 
 from schemas.event import AnalyzeUser, Event, HealthCheck, Moderate, ReviewBan, Scan
@@ -53,7 +54,9 @@ def content_digest(event: Event, *, secret: bytes, scope: Scope) -> str:
         event.kind.encode(),
         form.data,
         b"" if form.is_whole else utf8(event.text),
-        _framed(utf8(part) for name in sorted(event.context) for part in (name, event.context[name])),
+        _framed(utf8(part) for name in sorted(event.context) for part in (name, event.context[name]))
+        if event.context
+        else _NOTHING,
         *_further_fields(event),
     ]
     return blake2b(_framed(fields), digest_size=DIGEST_BYTES, key=_key(secret), person=_CONTENT).hexdigest()
@@ -108,7 +111,16 @@ def _further_fields(event: Event) -> list[bytes]:
 def _framed(fields: Iterable[bytes]) -> bytes:
     """Fields one after the other, and before them how many there are and how long each is."""
     parts = list(fields)
-    return pack(f">{len(parts) + 1}I", len(parts), *map(len, parts)) + b"".join(parts)
+    return _numbers(len(parts) + 1)(len(parts), *map(len, parts)) + b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _numbers(count: int) -> Callable[..., bytes]:
+    """Writes so many numbers."""
+    return Struct(f">{count}I").pack
+
+
+_NOTHING = _framed(())
 
 
 def _key(secret: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from zlib import crc32
 
-from schemas.event import PRIORITIES, Kind, Priority
+from schemas.event import KINDS, PRIORITIES, Kind, Priority
 from schemas.policy import AllowRule, Policy, RuleMode
 from schemas.verdict import Action, PolicyRef
 from streams.core.digest import policy_digest
@@ -81,10 +81,11 @@ class CompiledPolicy(Document):
             if rule.mode == "live" and rule.canary_percent < _WHOLE
         }
         self._allows = next((family for family in self.families if isinstance(family, Allows)), None)
-        self._priorities = {
-            prompt.kind: PRIORITIES.index(prompt.priority)
-            for prompt in policy.prompts
-            if prompt.priority is not None
+        lowered = {prompt.kind: prompt.priority for prompt in policy.prompts if prompt.priority is not None}
+        self._priorities: dict[tuple[Priority, Kind], Priority] = {
+            (of_topic, kind): max(of_topic, lowered.get(kind, of_topic), key=PRIORITIES.index)
+            for of_topic in PRIORITIES
+            for kind in KINDS
         }
 
     def __repr__(self) -> str:
@@ -104,7 +105,7 @@ class CompiledPolicy(Document):
 
     def priority(self, of_topic: Priority, kind: Kind) -> Priority:
         """The priority of an event: the topic's, or the policy's for this kind where that is lower."""
-        return PRIORITIES[max(PRIORITIES.index(of_topic), self._priorities.get(kind, 0))]
+        return self._priorities[of_topic, kind]
 
     def _finding(self, finding: Finding, at: int, subject: Subject) -> Finding:
         if (canary := self._canaries.get(at)) is not None and not canary.holds(subject.digest):
