@@ -45,7 +45,7 @@ from streams.topics import Topics
 from streams.tracing import Tracer
 
 COST_SAMPLE = 256
-"""Of so many posts one is measured: a post costs tens of microseconds, and looking twice as much again."""
+"""Of so many offsets one post is measured: it costs tens of microseconds, looking twice as much again."""
 
 
 class _Taken(NamedTuple):
@@ -63,17 +63,19 @@ class _Taken(NamedTuple):
 class _Made(msgspec.Struct, frozen=True, gc=False):
     """What becomes of a record, and what is counted of it when that is handed on.
 
-    Not sooner: whatever raises until then, the record is tried again.
+    Not sooner: whatever raises until then, the record is tried again. A whole batch of these is held, so the
+    event is not, but for the sample.
     """
 
     record: Record
     outgoing: Outgoing
     code: str = ""
     """Of a dead letter."""
-    case: Case | None = None
-    policy: CompiledPolicy | None = None
+    is_post: bool = False
     found: Sequence[Finding] = ()
     verdict: Verdict | None = None
+    sample: tuple[Case, CompiledPolicy] | None = None
+    """Of the posts that are measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,9 @@ class Triage:
             case Undecided() as undecided:
                 outgoing = self._pending(case, undecided, record, taken.began_ms)
         self.failing.passed("triage")
-        return _Made(record, outgoing, "", case, compiled, found, verdict)
+        is_post = event.kind in DECIDED_KINDS
+        sample = (case, compiled) if is_post and record.offset % COST_SAMPLE == 0 else None
+        return _Made(record, outgoing, "", is_post, found, verdict, sample)
 
     def _count(self, made: _Made) -> None:
         """What the fast path did; of one post in so many, what each family of rules took for it."""
@@ -181,14 +185,14 @@ class Triage:
             self.tally.dead_letter("triage", made.code)
         if made.verdict is not None:
             self.tally.verdict(made.verdict)
-        case, compiled = made.case, made.policy
-        if case is None or compiled is None or case.event.kind not in DECIDED_KINDS:
+        if not made.is_post:
             return
         rules = self.tally.rules
         rules.posts += 1
         rules.decided += made.verdict is not None
         rules.found(made.found)
-        if rules.posts % COST_SAMPLE == 0:
+        if made.sample is not None:
+            case, compiled = made.sample
             subject = subject_of(case.event, digest=case.content_digest)
             for family, took_ms in family_costs(compiled, subject, self.clock.now_ms):
                 rules.cost(family, took_ms)
