@@ -18,6 +18,7 @@ from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.errors import MalformedPayload, TooLarge, UnknownKind, UnknownVersion, WireError
 from schemas.event import Event, EventId, Moderate, Scan, Tenant, texts_of
+from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.policy import ActivePolicy, Policy
 from schemas.verdict import Verdict
@@ -165,6 +166,8 @@ _OWN_BYTES_MAX = 32 << 20
 decode_pending = WireDecoder(Pending, bytes_max=_OWN_BYTES_MAX, tag="kind")
 decode_verdict = WireDecoder(Verdict, bytes_max=_OWN_BYTES_MAX)
 decode_dead_letter = WireDecoder(DeadLetter, bytes_max=_OWN_BYTES_MAX)
+# A memo is bounded by its labels and codes; this is what a node's longest answer could make of them.
+decode_memo = WireDecoder(Memo, bytes_max=1 << 20)
 decode_policy = WireDecoder(Policy, bytes_max=POLICY_BYTES_MAX, tag="type")
 decode_active_policy = WireDecoder(ActivePolicy, bytes_max=POLICY_BYTES_MAX)
 decode_control: WireDecoder[Control] = WireDecoder(Control, bytes_max=1 << 20, tag="order")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import msgspec
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter, Stage
 from schemas.event import KINDS, PRIORITIES, Event
+from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.policy import ActivePolicy, Policy, RuleMode
 from schemas.verdict import Action, DecidedBy, Outcome, Status, Verdict
@@ -26,6 +27,7 @@ MESSAGES: Mapping[str, tuple[Any, str]] = {
     "verdict": (Verdict, "What services read from `verdicts`."),
     "dead_letter": (DeadLetter, "What could not be judged, in `dead-letters`."),
     "pending": (Pending, "Penstock's own: what triage left to the model, in `pending.*`."),
+    "memo": (Memo, "Penstock's own: a remembered answer, in `memory`."),
     "policy": (Policy, "Penstock's own: a policy document, in `policy` under `doc/<digest>`."),
     "active_policy": (ActivePolicy, "Penstock's own: which document is in force, under `active/<id>`."),
     "control": (Control, "Penstock's own: an operator's order, in `control`."),
