@@ -307,6 +307,48 @@ export interface Pending {
   parked?: number;
 }
 
+/** One remembered answer. */
+export interface Memo {
+  /** Version of this message's shape. */
+  v: 1;
+  /** What was asked: content, policy, prompt, model. [matches `^[0-9a-f]{32}$`] */
+  question_digest: string;
+  /** What the text is. [matches `^[0-9a-f]{32}$`] */
+  content_digest: string;
+  kind: Kind;
+  /** The document under which it was judged. */
+  policy: PolicyRef;
+  /** As it was judged, before any order weakened it. */
+  action: Action;
+  labels: ScoredLabel[];
+  /** [0 to 1] */
+  confidence: number;
+  /** Share of the text that was judged. [0 to 1] */
+  coverage: number;
+  /** Codes, never quoted content. */
+  reasons: string[];
+  /** The event that was judged. */
+  original: Judged;
+  /** When it was judged, in ms since the epoch. [0 to 2^63-1] */
+  judged_at_ms: number;
+  /** From when on it answers nothing any more. [0 to 2^63-1] */
+  expires_at_ms: number;
+  /** Who answered; null where a person did. */
+  model?: ModelRef | null;
+  /** The answer to kinds that are not posts. */
+  result?: Result | null;
+}
+
+/** The event whose answer is remembered; copies of the same tenant may name it. */
+export interface Judged {
+  /** Whose event it is. [matches `^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`] */
+  tenant: string;
+  /** The producer's name for the post; an edited post keeps it. [1 to 128 characters, matches `^[^\x00-\x1f\x7f-\x9f]+$`] */
+  id: string;
+  /** [matches `^[0-9a-f]{32}$`] */
+  verdict_id: string;
+}
+
 /** One whole, immutable policy document. */
 export interface Policy {
   v?: 1;
