@@ -226,6 +226,15 @@ class TopicSettings(_Branch, frozen=True, kw_only=True):
     verdict_retention_hours: Annotated[
         int, Meta(ge=1, le=87_600, description="Retention of verdicts and dead-letters.", extra=RESTART)
     ] = 720
+    memory_retention_hours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=8_760,
+            description="Retention of memory, where remembered answers stand; at least memory.ttl_hours_max.",
+            extra=RESTART,
+        ),
+    ] = 168
 
 
 class EmbeddedSettings(_Branch, frozen=True, kw_only=True):
@@ -377,6 +386,47 @@ class JudgeSettings(_Branch, frozen=True, kw_only=True):
     probe_interval_ms: Annotated[
         int, Meta(ge=100, le=60_000, description="How often a node that is out is probed.", extra=LIVE)
     ] = 1_000
+
+
+class MemorySettings(_Branch, frozen=True, kw_only=True):
+    """What workers remember, so that a text that comes again is answered without a model."""
+
+    enabled: Annotated[bool, Meta(description="Whether answers are remembered at all.", extra=RESTART)] = True
+    mode: Annotated[
+        Literal["strict", "warm"],
+        Meta(
+            description="A partition that was just assigned: its events wait until its memory is restored "
+            "(strict), or are judged meanwhile with what is there (warm).",
+            extra=RESTART,
+        ),
+    ] = "strict"
+    entries_max: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Answers kept in process, for each partition.", extra=LIVE)
+    ] = 1_000
+    bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 40,
+            description="Most bytes on disk, for each partition; the oldest answers go first.",
+            extra=LIVE,
+        ),
+    ] = 256 << 20
+    cache_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 36,
+            description="Most bytes of what is read from disk that all partitions keep at hand.",
+            extra=RESTART,
+        ),
+    ] = 32 << 20
+    ttl_hours_max: Annotated[
+        int,
+        Meta(
+            ge=1, le=8_760, description="No answer is reused for longer, whatever a policy says.", extra=LIVE
+        ),
+    ] = 168
 
 
 class NodeSettings(_Branch, frozen=True, kw_only=True):
@@ -588,6 +638,7 @@ class Settings(_Branch, frozen=True, kw_only=True):
     engine: EngineSettings = field(default_factory=EngineSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     nodes: Annotated[
         tuple[NodeSettings, ...],
         Meta(

@@ -16,6 +16,7 @@ from schemas.policy import RuleMode
 from schemas.verdict import Action, DecidedBy, Verdict
 from streams.core.histogram import Histogram, HistogramSnapshot
 from streams.core.rules import Finding
+from streams.ports import MemoryStats
 
 # Nodes and tiers come from settings and policies, not from events; the bound is for a policy gone wild.
 _SERIES_MAX = 1_024
@@ -165,6 +166,33 @@ class InferenceStatus(msgspec.Struct, frozen=True, kw_only=True):
     took: HistogramSnapshot
 
 
+class MemoryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker remembers, all its partitions together."""
+
+    partitions: int = 0
+    restoring: int = 0
+    """Partitions whose changelog is still being read."""
+    restored: int = 0
+    """Records of the changelog that were taken in since the start."""
+    to_restore: int = 0
+    """Records that are still to be read."""
+    refused: int = 0
+    """Answers that Kafka would not take."""
+    figures: MemoryStats = MemoryStats()
+
+    def __str__(self) -> str:
+        figures = self.figures
+        restoring = (
+            f", {self.restoring} restoring, {self.to_restore} records to read" if self.restoring else ""
+        )
+        read_only = ", read-only" if figures.read_only else ""
+        return (
+            f"<Memory {self.partitions} partitions | {figures.entries} entries, {figures.bytes >> 20} MiB, "
+            f"hits {figures.hits_memory} in process, {figures.hits_disk} on disk, {figures.misses} misses, "
+            f"{figures.expired} expired, {figures.evicted} evicted{restoring}{read_only}>"
+        )
+
+
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One worker."""
 
@@ -190,6 +218,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     waits: tuple[WaitStatus, ...] = ()
     inference: tuple[InferenceStatus, ...] = ()
     rules: RulesStatus = RulesStatus()
+    memory: MemoryStatus | None = None
+    """Of a worker that judges and remembers."""
 
 
 class RuleTally:

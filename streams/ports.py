@@ -6,13 +6,14 @@ Each has one in-memory implementation shipped with the product, one real one, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from schemas.event import Event
+from schemas.memory import Memo
 from schemas.policy import Policy
 from schemas.verdict import Result, ScoredLabel
 
@@ -103,6 +104,97 @@ class Publisher(Protocol):
         It fails with `PublishError` where a record can never be written, and stays open while brokers are
         away.
         """
+        ...
+
+    def place(self, record: Outgoing) -> asyncio.Future[int]:
+        """The same for one record; the future tells at which offset it stands. Its partition is named."""
+        ...
+
+
+# -- memory
+# ------------------------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """One record of the changelog, as it was read."""
+
+    key: bytes
+    """The question digest, in hex."""
+    value: bytes | None
+    """The memo; None forgets."""
+    offset: int
+
+
+class MemoryLimits(NamedTuple):
+    """How much is remembered, and for how long at most."""
+
+    entries_max: int
+    """In process."""
+    bytes_max: int
+    """On disk."""
+    ttl_ms: int
+    """Since the judgement, whatever a memo says of itself."""
+
+
+class MemoryStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a memory holds, and what it did since it was opened."""
+
+    entries: int = 0
+    bytes: int = 0
+    hits_memory: int = 0
+    hits_disk: int = 0
+    misses: int = 0
+    expired: int = 0
+    """Memos that were found and were too old."""
+    evicted: int = 0
+    """Memos that made room for others, or went with the file they stood in."""
+    read_only: bool = False
+
+
+class PartitionMemory(Protocol):
+    """What one partition remembers. All of it is synchronous, and takes microseconds."""
+
+    @property
+    def next_offset(self) -> int | None:
+        """From where on the changelog must be read to know everything; None: from its beginning."""
+        ...
+
+    def look_up(self, questions: Sequence[str], now_ms: float) -> Memo | None:
+        """The answer to the first of these questions that has one; by the wall clock."""
+        ...
+
+    def remember(self, memo: Memo, offset: int) -> None:
+        """Keep a memo that stands in the changelog at this offset, and the offset with it."""
+        ...
+
+    def forget(self, question: str, offset: int) -> None:
+        """Answer a question no more."""
+        ...
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        """Take in what was read from the changelog, in its order. May be called by another thread."""
+        ...
+
+    def restored(self, next_offset: int) -> None:
+        """Everything before this offset was taken in; until then `remember` does not move `next_offset`."""
+        ...
+
+    def obey(self, refuses: Callable[[Memo], bool]) -> None:
+        """Give no answer that this refuses, also none that comes in later; replaces what was obeyed."""
+        ...
+
+    def bound(self, limits: MemoryLimits) -> None:
+        """Hold other limits from now on."""
+        ...
+
+    def clear(self) -> None:
+        """Remember nothing, and know no offset."""
+        ...
+
+    def stats(self) -> MemoryStats: ...
+
+    def close(self) -> None:
+        """Give files back; nothing is asked of it afterwards."""
         ...
 
 

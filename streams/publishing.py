@@ -50,8 +50,11 @@ class _Flight:
 
     records: Sequence[Outgoing]
     size_bytes: int
-    confirmed: asyncio.Future[None]
+    confirmed: asyncio.Future[Any]
     left: int
+    wants_offset: bool = False
+    offset: int | None = None
+    """Of the one record whose place was asked for."""
     failed: list[int] = field(default_factory=list)
     code: str = ""
     alone: set[int] = field(default_factory=set)
@@ -81,7 +84,7 @@ class _Flight:
         if self.failed:
             self.confirmed.set_exception(PublishError(self.code, sorted(self.failed)))
         else:
-            self.confirmed.set_result(None)
+            self.confirmed.set_result(self.offset)
 
 
 class KafkaPublisher:
@@ -119,11 +122,19 @@ class KafkaPublisher:
         if not records:
             confirmed.set_result(None)
             return confirmed
-        flight = _Flight(records, size_of(records), confirmed, len(records))
-        self._bytes += flight.size_bytes
-        self._hand_over(flight, range(len(records)))
-        self._arm()
+        self._begin(_Flight(records, size_of(records), confirmed, len(records)))
         return confirmed
+
+    def place(self, record: Outgoing) -> asyncio.Future[int]:
+        """Hand one record over; the future is done with its offset when Kafka has confirmed it."""
+        placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._begin(_Flight((record,), size_of((record,)), placed, 1, wants_offset=True))
+        return placed
+
+    def _begin(self, flight: _Flight) -> None:
+        self._bytes += flight.size_bytes
+        self._hand_over(flight, range(len(flight.records)))
+        self._arm()
 
     async def close(self, within_s: float) -> int:
         """Give what is under way so much time; how many records were left."""
@@ -165,7 +176,7 @@ class KafkaPublisher:
         by_place: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for position in positions:
             record = records[position]
-            if record.headers or position in alone:
+            if record.headers or flight.wants_offset or position in alone:
                 self._produce(flight, position, record)
             else:
                 by_place[record.topic, record.partition].append(position)
@@ -173,7 +184,9 @@ class KafkaPublisher:
             self._produce_bulk(flight, topic, partition, bulk)
 
     def _produce(self, flight: _Flight, position: int, record: Outgoing) -> None:
-        def report(error: ck.KafkaError | None, _message: ck.Message) -> None:
+        def report(error: ck.KafkaError | None, message: ck.Message) -> None:
+            if flight.wants_offset and error is None:
+                flight.offset = message.offset()
             self._reported(flight, position, error)
 
         producer = self._one_by_one() if position in flight.alone else self._producer
@@ -292,3 +305,14 @@ class MemoryPublisher:
         else:
             confirmed.set_result(None)
         return confirmed
+
+    def place(self, record: Outgoing) -> asyncio.Future[int]:
+        """Keep one record; its offset counts what stands in its partition."""
+        offset = sum((one.topic, one.partition) == (record.topic, record.partition) for one in self.records)
+        placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if record.topic in self.refused:
+            placed.set_exception(PublishError("msg_size_too_large", (0,)))
+        else:
+            self.records.append(record)
+            placed.set_result(offset)
+        return placed

@@ -68,6 +68,11 @@ class Topics:
         """Orders of operators."""
         return f"{self.prefix}control"
 
+    @property
+    def memory(self) -> str:
+        """Remembered answers: the changelog of every partition's memory."""
+        return f"{self.prefix}memory"
+
     def of_priorities(self, priorities: Iterable[Priority]) -> frozenset[str]:
         """All topics on which events of these priorities stand."""
         return frozenset(name(priority) for priority in priorities for name in (self.content, self.pending))
@@ -112,6 +117,16 @@ def table(settings: TopicSettings, *, brokers: int) -> Iterator[Topic]:
         names.partitions,
         replication,
         {**kept, "max.message.bytes": str(DEAD_LETTER_BYTES_MAX)},
+    )
+    yield Topic(
+        names.memory,
+        names.partitions,
+        replication,
+        {
+            **deleted,
+            "cleanup.policy": "compact,delete",
+            "retention.ms": str(settings.memory_retention_hours * _HOUR_MS),
+        },
     )
     yield Topic(names.policy, 1, replication, compacted)
     yield Topic(names.control, 1, replication, compacted)

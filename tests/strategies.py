@@ -28,6 +28,7 @@ from schemas.event import (
     Scan,
     Source,
 )
+from schemas.memory import Judged, Memo
 from schemas.pending import Pending
 from schemas.policy import (
     ActivePolicy,
@@ -194,6 +195,27 @@ def verdicts(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Verdict]:
         "run": st.none() | texts,
     }
     return st.builds(Verdict, **(made | fields))
+
+
+def memos(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Memo]:
+    made = {
+        "v": st.just(1),
+        "question_digest": digests,
+        "content_digest": digests,
+        "kind": kinds,
+        "policy": policy_refs,
+        "action": actions,
+        "labels": tuples(st.builds(ScoredLabel, name=names, score=shares)),
+        "confidence": shares,
+        "coverage": shares,
+        "reasons": tuples(names),
+        "original": st.builds(Judged, tenant=tenants, id=ids, verdict_id=digests),
+        "judged_at_ms": st.integers(0, INT63_MAX),
+        "expires_at_ms": st.integers(0, INT63_MAX),
+        "model": st.none() | st.builds(ModelRef, name=texts, node=texts, tier=names),
+        "result": st.none() | results,
+    }
+    return st.builds(Memo, **(made | fields))
 
 
 def dead_letters(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[DeadLetter]:

@@ -25,6 +25,7 @@ DECODERS = {
     "verdict": wire.decode_verdict,
     "dead_letter": wire.decode_dead_letter,
     "pending": wire.decode_pending,
+    "memo": wire.decode_memo,
     "policy": wire.decode_policy,
     "active_policy": wire.decode_active_policy,
     "control": wire.decode_control,

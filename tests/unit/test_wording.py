@@ -13,6 +13,7 @@ from infra.wording import told
 from schemas.dead_letter import DeadLetter
 from schemas.event import Event
 from schemas.patterns import in_words, known
+from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.policy import ActivePolicy, Policy
 from schemas.settings import Settings
@@ -38,7 +39,7 @@ def _patterns(kind: object, seen: set[object]) -> Iterator[str]:
 
 
 def test_every_pattern_has_its_words_and_no_words_are_left_over() -> None:
-    messages = (*get_args(Event), Pending, Verdict, DeadLetter, Policy, ActivePolicy, Settings)
+    messages = (*get_args(Event), Pending, Memo, Verdict, DeadLetter, Policy, ActivePolicy, Settings)
     found = {one for message in messages for one in _patterns(inspect.type_info(message), set())}
     assert len(found) > 5
     assert [pattern for pattern in found if in_words(pattern) is None] == []

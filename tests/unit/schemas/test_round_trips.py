@@ -40,6 +40,11 @@ def test_a_verdict_comes_back_as_it_was(verdict):
     assert wire.decode_verdict(wire.encode(verdict)) == verdict
 
 
+@given(messages.memos())
+def test_a_memo_comes_back_as_it_was(memo):
+    assert wire.decode_memo(wire.encode(memo)) == memo
+
+
 @given(messages.dead_letters())
 def test_a_dead_letter_comes_back_as_it_was_to_the_last_byte_of_its_payload(letter):
     assert wire.decode_dead_letter(wire.encode(letter)) == letter

@@ -1,0 +1,272 @@
+"""The memories of a worker: one for each partition of `pending.*` that it owns, restored before it is used.
+
+A memo is written to the changelog first, and to the store once Kafka has confirmed it, with its offset: so a
+store never knows more than its changelog, and a partition that moves finds all of it. What a memo may answer
+is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+from mode import Service
+
+from schemas.memory import Memo
+from schemas.settings import MemorySettings
+from schemas.wire import encode
+from streams.observing import MemoryStatus
+from streams.ports import Clock, MemoryLimits, MemoryStats, Outgoing, PartitionMemory, Publisher, PublishError
+from streams.recalling import refuses_none
+from streams.restoring import Changelog, Progress
+
+_HOUR_MS = 3_600_000
+# Partitions that are restored at a time: each takes a thread and a connection, and two keep the disk busy.
+_RESTORES_AT_ONCE = 2
+_TELL_S = 2.0
+
+log = logging.getLogger("penstock.memory")
+
+Open = Callable[[Path, MemoryLimits], PartitionMemory]
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """One partition's memory while the partition is ours."""
+
+    number: int
+    memory: PartitionMemory | None = None
+    is_usable: bool = False
+    progress: Progress = field(default_factory=Progress)
+    is_restoring: bool = True
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.let_go.is_set()
+
+
+class Memories(Service):
+    """Opens, restores and closes them with the partitions; asks them, and writes to them."""
+
+    abstract = False
+    mundane_level = "debug"
+
+    def __init__(
+        self,
+        settings: MemorySettings,
+        *,
+        directory: Path,
+        open_memory: Open,
+        changelog: Changelog,
+        publisher: Publisher,
+        clock: Clock,
+        on_usable: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._directory = directory
+        self._open = open_memory
+        self._changelog = changelog
+        self._publisher = publisher
+        self._clock = clock
+        self._on_usable = on_usable
+        self._refuses: Callable[[Memo], bool] = refuses_none
+        self._owned: dict[int, _Partition] = {}
+        # A store is closed before the same one is opened again.
+        self._turns: dict[int, asyncio.Lock] = {}
+        self._at_once = asyncio.Semaphore(_RESTORES_AT_ONCE)
+        self._living: set[asyncio.Task[None]] = set()
+        self._restored = 0
+        self._refused = 0
+        self._past = MemoryStats()
+
+    def __repr__(self) -> str:
+        return f"<Memories {self.status()}>"
+
+    # -- ownership ------------------------------------------------------------------------------------------
+
+    def own(self, partitions: Collection[int]) -> None:
+        """These partitions are ours from now on, and no others; those that stay ours stay as they are."""
+        if not self._settings.enabled or self.should_stop:
+            return
+        for number in self._owned.keys() - set(partitions):
+            self._owned.pop(number).let_go.set()
+        for number in set(partitions) - self._owned.keys():
+            held = self._owned[number] = _Partition(number)
+            living = asyncio.ensure_future(self._live(held))
+            self._living.add(living)
+            living.add_done_callback(self._ended)
+
+    def is_usable(self, partition: int) -> bool:
+        """Whether events of this partition may be judged."""
+        held = self._owned.get(partition)
+        return not self._settings.enabled or (held is not None and held.is_usable)
+
+    async def on_stop(self) -> None:
+        """Close all stores."""
+        for held in self._owned.values():
+            held.let_go.set()
+        self._owned.clear()
+        await asyncio.gather(*self._living, return_exceptions=True)
+
+    def _ended(self, living: asyncio.Task[None]) -> None:
+        self._living.discard(living)
+        if not living.cancelled() and (bug := living.exception()) is not None:
+            # `crash` is a coroutine; what it does first is to take down the reason, by which a worker stops.
+            self.add_future(self.crash(bug))
+
+    async def _live(self, held: _Partition) -> None:
+        """From the assignment to the revocation."""
+        async with self._turns.setdefault(held.number, asyncio.Lock()):
+            if not held.is_wanted:
+                return
+            place = self._directory / str(held.number)
+            memory = await asyncio.to_thread(self._open, place, limits_of(self._settings))
+            try:
+                memory.obey(self._refuses)
+                held.memory = memory
+                if self._settings.mode == "warm":
+                    self._use(held)
+                if await self._restore(held, memory):
+                    self._use(held)
+                await held.let_go.wait()
+            finally:
+                held.is_usable, held.memory = False, None
+                self._past = summed((self._past, _without_stock(memory.stats())))
+                await asyncio.to_thread(memory.close)
+
+    async def _restore(self, held: _Partition, memory: PartitionMemory) -> bool:
+        async with self._at_once:
+            began_s = time.monotonic()
+            telling = asyncio.ensure_future(self._tell(held))
+            try:
+                is_whole = await asyncio.to_thread(
+                    self._changelog.restore, held.number, memory, held.progress, lambda: held.is_wanted
+                )
+            finally:
+                telling.cancel()
+                held.is_restoring = False
+                self._restored += held.progress.records
+        if is_whole:
+            memory.restored(held.progress.position)
+            took_s = time.monotonic() - began_s
+            log.info("memory %d: restored %d records in %.1f s", held.number, held.progress.records, took_s)
+        return is_whole
+
+    async def _tell(self, held: _Partition) -> None:
+        while True:
+            await asyncio.sleep(_TELL_S)
+            progress = held.progress
+            log.info("memory %d: %d records restored, %d to go", held.number, progress.records, progress.left)
+
+    def _use(self, held: _Partition) -> None:
+        if held.is_wanted and not held.is_usable:
+            held.is_usable = True
+            self._on_usable()
+
+    # -- answers --------------------------------------------------------------------------------------------
+
+    def look_up(self, partition: int, questions: Sequence[str]) -> Memo | None:
+        """What is remembered of the first of these questions that has an answer."""
+        held = self._owned.get(partition)
+        if held is None or held.memory is None:
+            return None
+        return held.memory.look_up(questions, self._clock.wall_ms())
+
+    def remember(self, partition: int, memo: Memo, done: Callable[[], None]) -> None:
+        """Write to the changelog, then to the store; then `done`. Called once the verdict is confirmed.
+
+        Like a verdict, it waits for brokers that are away. What Kafka will never take is not remembered; and
+        where the partition was given away there is nothing to do: whoever owns it now judges again.
+        """
+        held = self._owned.get(partition)
+        if held is None:
+            done()
+            return
+
+        def ended(placed: asyncio.Future[int]) -> None:
+            if placed.cancelled():
+                return
+            match placed.exception():
+                case None:
+                    if held.memory is not None:
+                        held.memory.remember(memo, placed.result())
+                case PublishError():
+                    self._refused += 1
+                case unexpected:
+                    raise unexpected
+            done()
+
+        record = Outgoing(self._changelog.topic, partition, memo.question_digest.encode(), encode(memo))
+        self._publisher.place(record).add_done_callback(ended)
+
+    # -- what comes in beside events ------------------------------------------------------------------------
+
+    def obey(self, refuses: Callable[[Memo], bool]) -> None:
+        """Give no answer that this refuses, from whatever partition."""
+        self._refuses = refuses
+        for memory in self._memories():
+            memory.obey(refuses)
+
+    def take_up(self, settings: MemorySettings) -> None:
+        """Live settings have changed."""
+        if limits_of(settings) != limits_of(self._settings):
+            for memory in self._memories():
+                memory.bound(limits_of(settings))
+        self._settings = settings
+
+    def status(self) -> MemoryStatus:
+        """All partitions together."""
+        owned = self._owned.values()
+        progress = [held.progress for held in owned if held.is_restoring]
+        return MemoryStatus(
+            partitions=len(owned),
+            restoring=len(progress),
+            restored=self._restored + sum(one.records for one in progress),
+            to_restore=sum(one.left for one in progress),
+            refused=self._refused,
+            figures=summed((self._past, *(memory.stats() for memory in self._memories()))),
+        )
+
+    def _memories(self) -> list[PartitionMemory]:
+        return [held.memory for held in self._owned.values() if held.memory is not None]
+
+
+def limits_of(settings: MemorySettings) -> MemoryLimits:
+    """What a partition may hold, under these settings."""
+    return MemoryLimits(settings.entries_max, settings.bytes_max, settings.ttl_hours_max * _HOUR_MS)
+
+
+def summed(stats: Sequence[MemoryStats]) -> MemoryStats:
+    """The figures of several memories as one."""
+    return reduce(_added, stats, MemoryStats())
+
+
+def _added(one: MemoryStats, other: MemoryStats) -> MemoryStats:
+    return MemoryStats(
+        entries=one.entries + other.entries,
+        bytes=one.bytes + other.bytes,
+        hits_memory=one.hits_memory + other.hits_memory,
+        hits_disk=one.hits_disk + other.hits_disk,
+        misses=one.misses + other.misses,
+        expired=one.expired + other.expired,
+        evicted=one.evicted + other.evicted,
+        read_only=one.read_only or other.read_only,
+    )
+
+
+def _without_stock(stats: MemoryStats) -> MemoryStats:
+    """What a memory did, once what it held is gone."""
+    return MemoryStats(
+        hits_memory=stats.hits_memory,
+        hits_disk=stats.hits_disk,
+        misses=stats.misses,
+        expired=stats.expired,
+        evicted=stats.evicted,
+    )

@@ -1,0 +1,133 @@
+"""Reading one partition of the changelog to its end, with a consumer of its own, off the event loop.
+
+A consumer is made for each reading and closed after it: hardly anything is read once a partition is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import confluent_kafka as ck
+
+from streams.core.restoring import begin_at
+from streams.ports import Change, PartitionMemory
+
+# What is handed to a memory at once: one write of the store, and one look whether it is still wanted.
+_BATCH_MAX = 2_000
+_TURN_S = 0.2
+_ANSWER_WITHIN_S = 10.0
+# A broker that is away, or a topic whose leader moves, is asked again after so long.
+_RETRY_S = 0.5
+# Read ahead of us, at most; librdkafka's own bound is 64 MiB, for each partition that is restored.
+_AHEAD_KIB = 16_384
+_OPTIONS = {
+    # librdkafka asks for a group, even of a consumer that never joins one.
+    "group.id": "penstock.memory",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",
+    "queued.max.messages.kbytes": _AHEAD_KIB,
+    "fetch.message.max.bytes": 4 << 20,
+    "fetch.wait.max.ms": 50,
+}
+
+log = logging.getLogger("penstock.memory")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a reading is; another thread looks at it."""
+
+    position: int = 0
+    end: int = 0
+    records: int = 0
+
+    @property
+    def left(self) -> int:
+        """Offsets that are still to be passed."""
+        return max(0, self.end - self.position)
+
+
+class Changelog:
+    """The topic of all memories."""
+
+    def __init__(self, topic: str, options: Mapping[str, Any]) -> None:
+        self.topic = topic
+        self._options = {**options, **_OPTIONS}
+
+    def restore(
+        self,
+        partition: int,
+        memory: PartitionMemory,
+        progress: Progress,
+        is_wanted: Callable[[], bool],
+    ) -> bool:
+        """Have a memory take in what it does not know yet; False if it is wanted no more. Blocks.
+
+        While no broker answers it asks again; a position that retention took away meanwhile begins anew.
+        """
+        consumer = ck.Consumer(self._options)
+        try:
+            while is_wanted():
+                try:
+                    if self._read_on(consumer, partition, memory, progress, is_wanted):
+                        return True
+                except ck.KafkaException as trouble:
+                    log.warning(
+                        "memory %d: %s, trying again to restore it", partition, trouble.args[0].name().lower()
+                    )
+                    time.sleep(_RETRY_S)
+            return False
+        finally:
+            consumer.close()
+
+    def _read_on(
+        self,
+        consumer: ck.Consumer,
+        partition: int,
+        memory: PartitionMemory,
+        progress: Progress,
+        is_wanted: Callable[[], bool],
+    ) -> bool:
+        place = ck.TopicPartition(self.topic, partition)
+        low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_WITHIN_S)
+        begin = begin_at(memory.next_offset, low, high)
+        if begin.is_anew:
+            log.warning(
+                "memory %d: what it holds is no part of %s any more: begun anew", partition, self.topic
+            )
+            memory.clear()
+        progress.position, progress.end = begin.offset, high
+        if begin.offset < high:
+            consumer.assign([ck.TopicPartition(self.topic, partition, begin.offset)])
+            while progress.position < high:
+                if not is_wanted():
+                    return False
+                self._take_in(consumer, memory, progress)
+            consumer.unassign()
+        return True
+
+    def _take_in(self, consumer: ck.Consumer, memory: PartitionMemory, progress: Progress) -> None:
+        # `consume` alone would wait for a full batch, or its whole time.
+        first = consumer.poll(_TURN_S)
+        if first is None:
+            return
+        changes: list[Change] = []
+        for message in (first, *consumer.consume(_BATCH_MAX - 1, 0)):
+            error = message.error()
+            if error is None:
+                changes.append(Change(message.key() or b"", message.value(), message.offset() or 0))
+            elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name all the same
+                # The last records before the end may have been compacted away.
+                progress.position = max(progress.position, message.offset() or 0)
+            elif error.fatal() or error.code() == ck.KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                raise ck.KafkaException(error)
+        if changes:
+            memory.restore(changes)
+            progress.records += len(changes)
+            progress.position = max(progress.position, changes[-1].offset + 1)

@@ -1,0 +1,187 @@
+"""One RocksDB on disk: memos by question, and the offset up to which the changelog was taken in.
+
+The only place that knows rocksdict; what goes wrong there leaves as a `StoreFault`. Expiry and eviction are
+RocksDB's own FIFO compaction: files are as old as what was written to them, the oldest is dropped whole once
+all files together are too large or it is older than any answer may stand. Nothing is scanned, and nothing
+rewritten but small neighbouring files into larger ones (docs/decisions/0012 measured it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from struct import pack, unpack
+from typing import Literal
+
+import rocksdict as rocks
+
+_MEMOS = "memos"
+_NEXT_OFFSET = b"next offset"
+# A memtable of 4 MiB holds some 6,000 memos. Two may stand at a time: 64 MiB for eight partitions.
+_WRITE_BUFFER_BYTES = 4 << 20
+# Eight small files become one. With fewer, files stay small and a look-up asks more filters; with more, more
+# small ones stand.
+_MERGE_FILES = 8
+# Two column families share one log, which is kept until both were flushed.
+_LOG_BYTES_MAX = 16 << 20
+_OFFSETS_BUFFER_BYTES = 256 << 10
+_BLOOM_BITS = 10
+
+Fault = Literal["corrupt", "locked", "unwritable"]
+
+
+class StoreFault(Exception):
+    """What RocksDB could not do, by what helps: other files, another time, or room."""
+
+    def __init__(self, code: Fault, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class BlockCache:
+    """Blocks of all stores of a worker, within one bound: their filters and indices, too."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.cache = rocks.Cache(size_bytes)
+
+
+class RocksStore:
+    """An open store. Every method raises a `StoreFault`, and nothing else."""
+
+    def __init__(self, directory: Path, cache: BlockCache, *, bytes_max: int, ttl_s: int) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._db = rocks.Rdict(str(directory), _offsets_shape(), {_MEMOS: _memos_shape(cache, bytes_max)})
+            self._memos = self._db.get_column_family(_MEMOS)
+            self._family: rocks.ColumnFamily | None = self._db.get_column_family_handle(_MEMOS)
+            self._get = self._memos.get
+            self._write = self._db.write
+            self.bound(bytes_max=bytes_max, ttl_s=ttl_s)
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+    def __repr__(self) -> str:
+        return f"<RocksStore {self.entries} entries, {self.size_bytes >> 20} MiB>"
+
+    def get(self, key: bytes) -> bytes | None:
+        """What stands under a key."""
+        try:
+            found: bytes | None = self._get(key)
+        except Exception as trouble:
+            raise _fault(trouble) from None
+        return found
+
+    def write(self, changes: Iterable[tuple[bytes, bytes | None]], next_offset: int | None) -> None:
+        """Changes, and the offset after them, all or nothing; None deletes."""
+        batch = rocks.WriteBatch(raw_mode=True)
+        try:
+            for key, value in changes:
+                if value is None:
+                    batch.delete(key, self._family)
+                else:
+                    batch.put(key, value, self._family)
+            if next_offset is not None:
+                batch.put(_NEXT_OFFSET, pack(">q", next_offset))
+            self._write(batch)
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+    @property
+    def next_offset(self) -> int | None:
+        """As it was written last."""
+        try:
+            found = self._db.get(_NEXT_OFFSET)
+            return None if found is None else int(unpack(">q", found)[0])
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+    @property
+    def entries(self) -> int:
+        """How many memos there are, nearly: one that was written twice counts twice for a while."""
+        return self._memos.property_int_value("rocksdb.estimate-num-keys") or 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What the memos take, on disk and before they are there."""
+        names = ("rocksdb.total-sst-files-size", "rocksdb.size-all-mem-tables")
+        return sum(self._memos.property_int_value(name) or 0 for name in names)
+
+    def bound(self, *, bytes_max: int, ttl_s: int) -> None:
+        """Limits that hold from the next file on; options that rocksdict has no other words for."""
+        try:
+            self._memos.set_options(
+                {
+                    "compaction_options_fifo": f"{{allow_compaction=true;max_table_files_size={bytes_max};}}",
+                    "ttl": str(ttl_s),
+                }
+            )
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+    def flush(self) -> None:
+        """Write out what is in memory."""
+        try:
+            self._memos.flush()
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+    def close(self) -> None:
+        """Give the files back; they are free once nobody holds a family of it either."""
+        self._family = None
+        try:
+            self._memos.close()
+            self._db.close()
+        except Exception as trouble:
+            raise _fault(trouble) from None
+
+
+def _memos_shape(cache: BlockCache, bytes_max: int) -> rocks.Options:
+    table = rocks.BlockBasedOptions()
+    table.set_bloom_filter(_BLOOM_BITS, block_based=False)
+    table.set_block_cache(cache.cache)
+    table.set_cache_index_and_filter_blocks(v=True)
+    # All files are in level 0, so this keeps all filters at hand.
+    table.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    fifo = rocks.FifoCompactOptions()
+    fifo.max_table_files_size = bytes_max
+    shape = _shape(_WRITE_BUFFER_BYTES)
+    shape.set_block_based_table_factory(table)
+    shape.set_compaction_style(rocks.DBCompactionStyle.fifo())
+    shape.set_fifo_compaction_options(fifo)
+    shape.set_level_zero_file_num_compaction_trigger(_MERGE_FILES)
+    # A memo's JSON is half field names and references that others have, too.
+    shape.set_compression_type(rocks.DBCompressionType.lz4())
+    return shape
+
+
+def _offsets_shape() -> rocks.Options:
+    shape = _shape(_OFFSETS_BUFFER_BYTES)
+    shape.create_if_missing(create_if_missing=True)
+    shape.create_missing_column_families(create_missing_cfs=True)
+    shape.set_max_total_wal_size(_LOG_BYTES_MAX)
+    shape.set_keep_log_file_num(1)
+    shape.set_max_background_jobs(2)
+    return shape
+
+
+def _shape(buffer_bytes: int) -> rocks.Options:
+    shape = rocks.Options(raw_mode=True)
+    shape.set_write_buffer_size(buffer_bytes)
+    shape.set_max_write_buffer_number(2)
+    return shape
+
+
+def _fault(trouble: Exception) -> StoreFault:
+    """What RocksDB's words mean: rocksdict raises them as bare `Exception`s."""
+    detail = str(trouble).split("\n", 1)[0]
+    if "lock" in detail.lower() and "IO error" in detail:
+        return StoreFault("locked", "another process has it open")
+    if isinstance(trouble, OSError) or detail.startswith("IO error"):
+        return StoreFault("unwritable", _reason(detail))
+    return StoreFault("corrupt", detail.partition(":")[0])
+
+
+def _reason(detail: str) -> str:
+    """The operating system's words, without the path."""
+    return detail.rpartition(": ")[2] or detail
