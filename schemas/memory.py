@@ -1,4 +1,4 @@
-"""One remembered answer, in the changelog `memory`: keyed by question digest, in the partition of its pending.
+"""One remembered answer, in the changelog `memory`: keyed by question digest, in its record's partition.
 
 A record without a value forgets the question. What a memo answers, and for whom, is decided elsewhere; here
 is only what must be known to decide it.

@@ -196,7 +196,8 @@ class RocksMemory:
             try:
                 store.close()
             except StoreFault as fault:
-                log.warning("%s: was not closed well: %s", self._directory, fault)
+                if not self._is_read_only:
+                    log.warning("%s was not closed well: %s", self._directory, fault)
 
     # -- what goes wrong ------------------------------------------------------------------------------------
 

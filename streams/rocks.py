@@ -55,8 +55,6 @@ class RocksStore:
             self._db = rocks.Rdict(str(directory), _offsets_shape(), {_MEMOS: _memos_shape(cache, bytes_max)})
             self._memos = self._db.get_column_family(_MEMOS)
             self._family: rocks.ColumnFamily | None = self._db.get_column_family_handle(_MEMOS)
-            self._get = self._memos.get
-            self._write = self._db.write
             self.bound(bytes_max=bytes_max, ttl_s=ttl_s)
         except Exception as trouble:
             raise _fault(trouble) from None
@@ -67,7 +65,7 @@ class RocksStore:
     def get(self, key: bytes) -> bytes | None:
         """What stands under a key."""
         try:
-            found: bytes | None = self._get(key)
+            found: bytes | None = self._memos.get(key)
         except Exception as trouble:
             raise _fault(trouble) from None
         return found
@@ -83,7 +81,7 @@ class RocksStore:
                     batch.put(key, value, self._family)
             if next_offset is not None:
                 batch.put(_NEXT_OFFSET, pack(">q", next_offset))
-            self._write(batch)
+            self._db.write(batch)
         except Exception as trouble:
             raise _fault(trouble) from None
 
@@ -127,13 +125,19 @@ class RocksStore:
             raise _fault(trouble) from None
 
     def close(self) -> None:
-        """Give the files back; they are free once nobody holds a family of it either."""
+        """Give the files back, also where a last write fails: hence the deletions, for references hold them."""
         self._family = None
-        try:
-            self._memos.close()
-            self._db.close()
-        except Exception as trouble:
-            raise _fault(trouble) from None
+        problems: list[Exception] = []
+        for part in (self._memos, self._db):
+            try:
+                part.close()
+            except Exception as trouble:
+                problems.append(trouble)
+        del self._memos, self._db, part
+        if problems:
+            fault = _fault(problems[0])
+            problems.clear()
+            raise fault
 
 
 def _memos_shape(cache: BlockCache, bytes_max: int) -> rocks.Options:

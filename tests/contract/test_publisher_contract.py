@@ -170,6 +170,23 @@ async def test_a_record_arrives_as_it_was_handed_over_with_and_without_headers(h
     ]
 
 
+async def test_one_record_is_told_its_place(harness: Harness):
+    """Three partitions in turn: the offsets count up in each."""
+    async with asyncio.timeout(WITHIN_S):
+        places = await asyncio.gather(
+            *(harness.publisher.place(record(harness.topic, number)) for number in range(30))
+        )
+    assert places == [number // PARTITIONS for number in range(30)]
+    assert numbers(await harness.written(harness.topic)) == list(range(30))
+
+
+async def test_a_record_that_is_refused_has_no_place(harness: Harness):
+    with pytest.raises(PublishError) as refusal:
+        async with asyncio.timeout(WITHIN_S):
+            await harness.publisher.place(harness.refused(1))
+    assert refusal.value.failed == (0,)
+
+
 @pytest.mark.parametrize("headers", [(), (("traceparent", b"00-1"),)], ids=["bulk", "one by one"])
 async def test_the_partition_is_the_one_that_we_name_whatever_the_key(harness: Harness, headers):
     records = [

@@ -12,8 +12,8 @@ from msgspec import inspect
 from infra.wording import told
 from schemas.dead_letter import DeadLetter
 from schemas.event import Event
-from schemas.patterns import in_words, known
 from schemas.memory import Memo
+from schemas.patterns import in_words, known
 from schemas.pending import Pending
 from schemas.policy import ActivePolicy, Policy
 from schemas.settings import Settings

@@ -1,0 +1,170 @@
+"""Memories over a real changelog: a partition that moves, a directory that is gone, a topic made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from deadline import eventually
+from memos import DAY_MS, digest, memo
+from msgspec.structs import replace
+
+from infra.clients import reach
+from infra.kafka import producer_options
+from infra.memories import memories_of
+from infra.topics import ensure
+from schemas.settings import KafkaSettings, Settings, TopicSettings
+from streams.clock import SystemClock
+from streams.ports import Outgoing
+from streams.publishing import KafkaPublisher
+from streams.remembering import Memories
+from streams.topics import Topics
+
+WITHIN_S = 30.0
+CLOCK = SystemClock()
+
+
+class Worker:
+    """What a worker has that remembers."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        bootstrap = settings.kafka.bootstrap
+        self.publisher = KafkaPublisher(producer_options(settings.kafka, bootstrap), on_fatal=print)
+        self.memories: Memories = memories_of(
+            settings,
+            worker=name,
+            bootstrap=bootstrap,
+            publisher=self.publisher,
+            clock=CLOCK,
+            on_usable=lambda: None,
+        )
+
+    async def own(self, *partitions: int) -> None:
+        self.memories.own(partitions)
+        await eventually(lambda: all(map(self.memories.is_usable, partitions)), within_s=WITHIN_S)
+
+    async def remember(self, partition: int, *names: object) -> None:
+        confirmed = []
+        for name in names:
+            done = asyncio.Event()
+            self.memories.remember(partition, fresh(name), done.set)
+            confirmed.append(done.wait())
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.gather(*confirmed)
+
+    def found(self, partition: int, *names: object) -> list[bool]:
+        return [self.memories.look_up(partition, [digest(name)]) is not None for name in names]
+
+    async def stop(self) -> None:
+        await self.memories.stop()
+        assert await self.publisher.close(WITHIN_S) == 0
+
+
+def fresh(name: object):
+    now_ms = CLOCK.wall_ms()
+    return replace(memo(name), judged_at_ms=now_ms, expires_at_ms=now_ms + DAY_MS)
+
+
+@pytest.fixture
+def settings(kafka: str, topics_prefix: str, tmp_path: Path) -> Settings:
+    made = Settings(
+        data_dir=str(tmp_path),
+        kafka=KafkaSettings(bootstrap=kafka),
+        topics=TopicSettings(prefix=topics_prefix, partitions=2),
+    )
+    ensure(made, reach(made))
+    return made
+
+
+@pytest.fixture
+async def start(settings: Settings) -> AsyncIterator[Callable[[str], Worker]]:
+    started: list[Worker] = []
+
+    async def one(name: str) -> Worker:
+        worker = Worker(settings, name)
+        await worker.memories.start()
+        started.append(worker)
+        return worker
+
+    yield one
+    for worker in started:
+        await worker.stop()
+
+
+async def test_a_partition_that_moves_finds_its_memory_and_only_its_own(start):
+    first = await start("a")
+    await first.own(0, 1)
+    await first.remember(0, *range(300))
+    await first.remember(1, "other")
+    second = await start("b")
+    first.memories.own([1])
+    await second.own(0)
+    assert all(second.found(0, *range(300)))
+    assert second.found(0, "other") == [False]
+    assert second.memories.status().restored == 300
+
+
+async def test_a_restart_reads_only_what_it_does_not_know_and_a_deleted_directory_everything(start, settings):
+    first = await start("a")
+    await first.own(0)
+    await first.remember(0, *range(100))
+    await first.memories.stop()
+
+    again = await start("a")
+    await again.own(0)
+    assert again.memories.status().restored == 0
+    assert all(again.found(0, *range(100)))
+    await again.memories.stop()
+
+    shutil.rmtree(Path(settings.data_dir) / "memory")
+    anew = await start("a")
+    await anew.own(0)
+    assert anew.memories.status().restored == 100
+    assert all(anew.found(0, *range(100)))
+
+
+async def test_what_another_owner_remembered_meanwhile_is_caught_up_with(start):
+    first, second = await start("a"), await start("b")
+    await first.own(0)
+    await first.remember(0, "before")
+    first.memories.own(())
+    await second.own(0)
+    await second.remember(0, *range(50))
+    second.memories.own(())
+    await first.own(0)
+    assert all(first.found(0, "before", *range(50)))
+    assert first.memories.status().restored == 50
+
+
+async def test_a_tombstone_in_the_changelog_forgets(start, settings):
+    first, second = await start("a"), await start("b")
+    await first.own(0)
+    await first.remember(0, "a", "b")
+    record = Outgoing(Topics.of(settings.topics).memory, 0, digest("a").encode(), None)  # type: ignore[arg-type]
+    await first.publisher.place(record)
+    await second.own(0)
+    assert second.found(0, "a", "b") == [False, True]
+
+
+async def test_a_topic_made_anew_begins_the_memory_anew(start, settings):
+    first = await start("a")
+    await first.own(0)
+    await first.remember(0, *range(20))
+    await first.memories.stop()
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
+    name = Topics.of(settings.topics).memory
+    admin.delete_topics([name])[name].result(WITHIN_S)
+    await eventually(
+        lambda: asyncio.to_thread(lambda: name not in reach(settings).partitions), within_s=WITHIN_S
+    )
+    ensure(settings, reach(settings))
+    again = await start("a")
+    await again.own(0)
+    assert not any(again.found(0, *range(20)))
+    await again.remember(0, "new")
+    assert again.found(0, "new") == [True]

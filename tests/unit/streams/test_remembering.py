@@ -1,0 +1,234 @@
+"""The memories of a worker: they come and go with partitions, and are written after the changelog."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from deadline import eventually
+from memos import NOW_MS, change, digest, memo
+from stages import FakePublisher, callbacks_ran
+
+from schemas.settings import MemorySettings
+from streams.clock import ManualClock
+from streams.ports import PublishError
+from streams.recalling import MemoryMemory
+from streams.remembering import Memories
+
+WITHIN_S = 10.0
+
+
+class FakeChangelog:
+    """Holds what the test put there, and lets a reading end when the test says so."""
+
+    topic = "memory"
+
+    def __init__(self) -> None:
+        self.changes = {}
+        self.may_end = threading.Event()
+        self.may_end.set()
+        self.bug: Exception | None = None
+        self.read = []
+
+    def restore(self, partition, memory, progress, is_wanted: Callable[[], bool]) -> bool:
+        self.read.append(partition)
+        if self.bug:
+            raise self.bug
+        changes = self.changes.get(partition, ())
+        progress.end = len(changes)
+        memory.restore(changes)
+        while not self.may_end.wait(0.01):
+            if not is_wanted():
+                return False
+        progress.records = progress.position = len(changes)
+        return True
+
+
+class Bench:
+    """Memories over fakes, and what they opened."""
+
+    def __init__(self, **settings) -> None:
+        self.changelog = FakeChangelog()
+        self.publisher = FakePublisher()
+        self.opened: list[Path] = []
+        self.usable = 0
+        self.done: list[str] = []
+        self.memories = Memories(
+            MemorySettings(**settings),
+            directory=Path("memory"),
+            open_memory=self._open,
+            changelog=self.changelog,
+            publisher=self.publisher,
+            clock=ManualClock(wall_ms=NOW_MS),
+            on_usable=self._is_usable,
+        )
+
+    def _open(self, directory, limits):
+        self.opened.append(directory)
+        return MemoryMemory(limits)
+
+    def _is_usable(self) -> None:
+        self.usable += 1
+
+    async def until_usable(self, *partitions: int) -> None:
+        await eventually(lambda: all(map(self.memories.is_usable, partitions)), within_s=WITHIN_S)
+
+    def remember(self, partition: int, name: str) -> None:
+        self.memories.remember(partition, memo(name), lambda: self.done.append(name))
+
+    def found(self, partition: int, name: str) -> bool:
+        return self.memories.look_up(partition, [digest(name)]) is not None
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    async def started(**settings) -> Bench:
+        made.append(Bench(**settings))
+        await made[-1].memories.start()
+        return made[-1]
+
+    yield started
+    for bench in made:
+        bench.changelog.may_end.set()
+        await bench.memories.stop()
+
+
+async def test_a_partition_finds_what_its_changelog_says(make):
+    bench = await make()
+    bench.changelog.changes = {3: [change("a", 0)], 5: [change("b", 0)]}
+    bench.memories.own({3, 5})
+    await bench.until_usable(3, 5)
+    assert (bench.found(3, "a"), bench.found(3, "b"), bench.found(5, "b")) == (True, False, True)
+    assert sorted(path.name for path in bench.opened) == ["3", "5"]
+    assert bench.usable == 2
+    status = bench.memories.status()
+    assert (status.partitions, status.restoring, status.restored) == (2, 0, 2)
+    assert (status.figures.entries, status.figures.hits_memory, status.figures.misses) == (2, 2, 1)
+
+
+async def test_strict_is_usable_when_it_is_restored_and_warm_at_once(make):
+    for mode, is_usable in (("strict", False), ("warm", True)):
+        bench = await make(mode=mode)
+        bench.changelog.may_end.clear()
+        bench.memories.own({1})
+        await eventually(lambda bench=bench: bench.changelog.read, within_s=WITHIN_S)
+        assert bench.memories.is_usable(1) is is_usable
+        assert bench.memories.status().restoring == 1
+        bench.changelog.may_end.set()
+        await bench.until_usable(1)
+
+
+async def test_a_memo_is_local_once_the_changelog_is_confirmed_and_only_then_is_it_done(make):
+    bench = await make()
+    bench.memories.own({3})
+    await bench.until_usable(3)
+    bench.remember(3, "a")
+    [(record, placed)] = bench.publisher.placed
+    assert (record.topic, record.partition, record.key) == ("memory", 3, digest("a").encode())
+    assert not bench.found(3, "a")
+    assert not bench.done
+    placed.set_result(0)
+    await callbacks_ran()
+    assert bench.found(3, "a")
+    assert bench.done == ["a"]
+
+
+async def test_what_kafka_refuses_is_not_remembered_and_done_all_the_same(make):
+    bench = await make()
+    bench.memories.own({3})
+    await bench.until_usable(3)
+    bench.remember(3, "a")
+    bench.publisher.placed[0][1].set_exception(PublishError("msg_size_too_large", (0,)))
+    await callbacks_ran()
+    assert bench.done == ["a"]
+    assert not bench.found(3, "a")
+    assert bench.memories.status().refused == 1
+
+
+async def test_a_confirmation_after_the_partition_was_given_away_is_done_and_writes_nothing(make):
+    bench = await make()
+    bench.memories.own({3})
+    await bench.until_usable(3)
+    bench.remember(3, "a")
+    bench.memories.own(())
+    await eventually(lambda: not bench.memories._living, within_s=WITHIN_S)  # noqa: SLF001
+    bench.publisher.placed[0][1].set_result(0)
+    await callbacks_ran()
+    assert bench.done == ["a"]
+    bench.remember(3, "b")
+    assert bench.done == ["a", "b"]
+    assert len(bench.publisher.placed) == 1
+
+
+async def test_a_partition_that_stays_is_not_opened_again_and_one_that_comes_back_is(make):
+    bench = await make()
+    bench.memories.own({1, 2})
+    await bench.until_usable(1, 2)
+    bench.memories.own({2})
+    assert not bench.memories.is_usable(1)
+    bench.memories.own({1, 2})
+    await bench.until_usable(1, 2)
+    assert sorted(path.name for path in bench.opened) == ["1", "1", "2"]
+
+
+async def test_a_partition_that_is_given_away_while_it_is_restored_is_let_go(make):
+    bench = await make()
+    bench.changelog.may_end.clear()
+    bench.memories.own({1})
+    await eventually(lambda: bench.changelog.read, within_s=WITHIN_S)
+    bench.memories.own(())
+    await eventually(lambda: not bench.memories._living, within_s=WITHIN_S)  # noqa: SLF001
+    assert not bench.memories.is_usable(1)
+    assert bench.usable == 0
+
+
+async def test_orders_hold_for_partitions_that_come_later_too(make):
+    bench = await make()
+    bench.changelog.changes = {1: [change("a", 0)], 2: [change("a", 0)]}
+    bench.memories.own({1})
+    await bench.until_usable(1)
+    bench.memories.obey(lambda one: one.judged_at_ms <= NOW_MS)
+    bench.memories.own({1, 2})
+    await bench.until_usable(2)
+    assert (bench.found(1, "a"), bench.found(2, "a")) == (False, False)
+
+
+async def test_limits_change_while_it_runs(make):
+    bench = await make()
+    bench.changelog.changes = {1: [change(number, number) for number in range(10)]}
+    bench.memories.own({1})
+    await bench.until_usable(1)
+    bench.memories.take_up(MemorySettings(entries_max=4))
+    assert bench.memories.status().figures.entries == 4
+
+
+async def test_without_memories_everything_is_usable_and_nothing_is_found(make):
+    bench = await make(enabled=False)
+    bench.memories.own({1})
+    assert bench.memories.is_usable(1)
+    assert not bench.found(1, "a")
+    bench.remember(1, "a")
+    assert bench.done == ["a"]
+    assert not bench.opened
+
+
+async def test_a_bug_while_restoring_stops_the_worker_with_its_reason(make):
+    bench = await make()
+    bench.changelog.bug = RuntimeError("a bug")
+    bench.memories.own({1})
+    await eventually(lambda: bench.memories.crash_reason is bench.changelog.bug, within_s=WITHIN_S)
+
+
+async def test_a_stop_in_the_middle_of_a_restore_closes_all(make):
+    bench = await make()
+    bench.changelog.may_end.clear()
+    bench.memories.own({1, 2, 3})
+    await eventually(lambda: bench.changelog.read, within_s=WITHIN_S)
+    async with asyncio.timeout(WITHIN_S):
+        await bench.memories.stop()
+    assert bench.memories.status().partitions == 0
