@@ -18,6 +18,12 @@ MomentMs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Milliseconds since the epoch, on the wall clock: what two machines can compare."""
 
 
+DigestText = Annotated[str, Meta(min_length=32, max_length=32)]
+"""A digest that whoever reads a memo compares with one that it knows: to match the pattern, too, would be a
+tenth of the price of an answer from disk.
+"""
+
+
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """The event whose answer is remembered; copies of the same tenant may name it."""
 
@@ -30,8 +36,10 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One remembered answer."""
 
     v: Version
-    question_digest: Annotated[Digest, Meta(description="What was asked: content, policy, prompt, model.")]
-    content_digest: Annotated[Digest, Meta(description="What the text is.")]
+    question_digest: Annotated[
+        DigestText, Meta(description="What was asked: content, policy, prompt, model.")
+    ]
+    content_digest: Annotated[DigestText, Meta(description="What the text is.")]
     kind: Kind
     policy: Annotated[PolicyRef, Meta(description="The document under which it was judged.")]
     action: Annotated[Action, Meta(description="As it was judged, before any order weakened it.")]

@@ -125,6 +125,15 @@ class Change(NamedTuple):
     offset: int
 
 
+class Placed(NamedTuple):
+    """A memo that stands in the changelog."""
+
+    memo: Memo
+    value: bytes
+    """The same as it stands there."""
+    offset: int
+
+
 class MemoryLimits(NamedTuple):
     """How much is remembered, and for how long at most."""
 
@@ -163,8 +172,8 @@ class PartitionMemory(Protocol):
         """The answer to the first of these questions that has one; by the wall clock."""
         ...
 
-    def remember(self, memo: Memo, offset: int) -> None:
-        """Keep a memo that stands in the changelog at this offset, and the offset with it."""
+    def remember(self, placed: Sequence[Placed]) -> None:
+        """Keep memos that stand in the changelog, and the offset behind the last with them: all or nothing."""
         ...
 
     def forget(self, question: str, offset: int) -> None:

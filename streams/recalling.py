@@ -12,7 +12,7 @@ from schemas.errors import WireError
 from schemas.memory import Memo
 from schemas.wire import decode_memo
 from streams.core.recent import Recent
-from streams.ports import Change, MemoryLimits, MemoryStats
+from streams.ports import Change, MemoryLimits, MemoryStats, Placed
 
 
 def refuses_none(_memo: Memo) -> bool:
@@ -59,10 +59,11 @@ class MemoryMemory:
         self._counts.misses += 1
         return None
 
-    def remember(self, memo: Memo, offset: int) -> None:
-        """Keep a memo."""
-        self._recent.put(memo)
-        self._advance(offset + 1)
+    def remember(self, placed: Sequence[Placed]) -> None:
+        """Keep memos."""
+        for one in placed:
+            self._recent.put(one.memo)
+            self._advance(one.offset + 1)
 
     def forget(self, question: str, offset: int) -> None:
         """Drop what is known of a question."""

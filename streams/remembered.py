@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from schemas.memory import Memo
-from schemas.wire import encode
 from streams.core.recent import Recent
-from streams.ports import Change, Clock, MemoryLimits, MemoryStats
+from streams.ports import Change, Clock, MemoryLimits, MemoryStats, Placed
 from streams.recalling import Counts, is_expired, memo_of, refuses_none
 from streams.rocks import BlockCache, RocksStore, StoreFault
 
@@ -101,10 +100,14 @@ class RocksMemory:
 
     # -- changes --------------------------------------------------------------------------------------------
 
-    def remember(self, memo: Memo, offset: int) -> None:
-        """Keep a memo, in both tiers."""
-        self._recent.put(memo)
-        self._write(((unhexlify(memo.question_digest), encode(memo)),), self._advanced(offset + 1))
+    def remember(self, placed: Sequence[Placed]) -> None:
+        """Keep memos, in both tiers."""
+        changes: list[tuple[bytes, bytes | None]] = []
+        for one in placed:
+            self._recent.put(one.memo)
+            changes.append((unhexlify(one.memo.question_digest), one.value))
+        if placed:
+            self._write(changes, self._advanced(max(one.offset for one in placed) + 1))
 
     def forget(self, question: str, offset: int) -> None:
         """Drop a memo, from both tiers."""

@@ -21,7 +21,16 @@ from schemas.memory import Memo
 from schemas.settings import MemorySettings
 from schemas.wire import encode
 from streams.observing import MemoryStatus
-from streams.ports import Clock, MemoryLimits, MemoryStats, Outgoing, PartitionMemory, Publisher, PublishError
+from streams.ports import (
+    Clock,
+    MemoryLimits,
+    MemoryStats,
+    Outgoing,
+    PartitionMemory,
+    Placed,
+    Publisher,
+    PublishError,
+)
 from streams.recalling import refuses_none
 from streams.restoring import Changelog, Progress
 
@@ -45,6 +54,10 @@ class _Partition:
     progress: Progress = field(default_factory=Progress)
     is_restoring: bool = True
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    placed: list[Placed] = field(default_factory=list)
+    """Memos that Kafka confirmed in this turn of the loop."""
+    done: list[Callable[[], None]] = field(default_factory=list)
+    """Whom to tell once those are written."""
 
     @property
     def is_wanted(self) -> bool:
@@ -190,21 +203,37 @@ class Memories(Service):
             done()
             return
 
+        value = encode(memo)
+
         def ended(placed: asyncio.Future[int]) -> None:
             if placed.cancelled():
                 return
             match placed.exception():
                 case None:
-                    if held.memory is not None:
-                        held.memory.remember(memo, placed.result())
+                    self._write_soon(held, Placed(memo, value, placed.result()), done)
                 case PublishError():
                     self._refused += 1
+                    done()
                 case unexpected:
                     raise unexpected
-            done()
 
-        record = Outgoing(self._changelog.topic, partition, memo.question_digest.encode(), encode(memo))
+        record = Outgoing(self._changelog.topic, partition, memo.question_digest.encode(), value)
         self._publisher.place(record).add_done_callback(ended)
+
+    def _write_soon(self, held: _Partition, placed: Placed, done: Callable[[], None]) -> None:
+        """Kafka confirms by the batch, and one write of many memos costs little more than one of one."""
+        held.placed.append(placed)
+        held.done.append(done)
+        if len(held.placed) == 1:
+            asyncio.get_running_loop().call_soon(self._write, held)
+
+    def _write(self, held: _Partition) -> None:
+        placed, held.placed = held.placed, []
+        done, held.done = held.done, []
+        if held.memory is not None:
+            held.memory.remember(placed)
+        for tell in done:
+            tell()
 
     # -- what comes in beside events ------------------------------------------------------------------------
 

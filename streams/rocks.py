@@ -17,13 +17,14 @@ import rocksdict as rocks
 
 _MEMOS = "memos"
 _NEXT_OFFSET = b"next offset"
-# A memtable of 4 MiB holds some 6,000 memos. Two may stand at a time: 64 MiB for eight partitions.
-_WRITE_BUFFER_BYTES = 4 << 20
-# Eight small files become one. With fewer, files stay small and a look-up asks more filters; with more, more
-# small ones stand.
-_MERGE_FILES = 8
+# 16 MiB hold some 20,000 memos, which become a file of 6 MiB; four such files become one of 23 MiB, and stay.
+# Larger files would leave too much at once, smaller ones would have a look-up ask more filters.
+_WRITE_BUFFER_BYTES = 16 << 20
+_MERGE_FILES = 4
+# What all stores of a worker may hold in such buffers; a partition that writes little is then flushed sooner.
+_BUFFERS_BYTES_MAX = 64 << 20
 # Two column families share one log, which is kept until both were flushed.
-_LOG_BYTES_MAX = 16 << 20
+_LOG_BYTES_MAX = 64 << 20
 _OFFSETS_BUFFER_BYTES = 256 << 10
 _BLOOM_BITS = 10
 
@@ -40,10 +41,11 @@ class StoreFault(Exception):
 
 
 class BlockCache:
-    """Blocks of all stores of a worker, within one bound: their filters and indices, too."""
+    """What all stores of a worker share, within bounds: blocks, with filters and indices, and buffers."""
 
     def __init__(self, size_bytes: int) -> None:
         self.cache = rocks.Cache(size_bytes)
+        self.buffers = rocks.WriteBufferManager(_BUFFERS_BYTES_MAX, allow_stall=False)
 
 
 class RocksStore:
@@ -52,7 +54,9 @@ class RocksStore:
     def __init__(self, directory: Path, cache: BlockCache, *, bytes_max: int, ttl_s: int) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._db = rocks.Rdict(str(directory), _offsets_shape(), {_MEMOS: _memos_shape(cache, bytes_max)})
+            self._db = rocks.Rdict(
+                str(directory), _offsets_shape(cache), {_MEMOS: _memos_shape(cache, bytes_max)}
+            )
             self._memos = self._db.get_column_family(_MEMOS)
             self._family: rocks.ColumnFamily | None = self._db.get_column_family_handle(_MEMOS)
             self.bound(bytes_max=bytes_max, ttl_s=ttl_s)
@@ -125,7 +129,7 @@ class RocksStore:
             raise _fault(trouble) from None
 
     def close(self) -> None:
-        """Give the files back, also where a last write fails: hence the deletions, for references hold them."""
+        """Give the files back, also where a last write fails: nothing may refer to them any more."""
         self._family = None
         problems: list[Exception] = []
         for part in (self._memos, self._db):
@@ -159,8 +163,9 @@ def _memos_shape(cache: BlockCache, bytes_max: int) -> rocks.Options:
     return shape
 
 
-def _offsets_shape() -> rocks.Options:
+def _offsets_shape(cache: BlockCache) -> rocks.Options:
     shape = _shape(_OFFSETS_BUFFER_BYTES)
+    shape.set_write_buffer_manager(cache.buffers)
     shape.create_if_missing(create_if_missing=True)
     shape.create_missing_column_families(create_missing_cfs=True)
     shape.set_max_total_wal_size(_LOG_BYTES_MAX)

@@ -8,7 +8,7 @@ from typing import Any
 from schemas.memory import Judged, Memo
 from schemas.verdict import ModelRef, PolicyRef, ScoredLabel
 from schemas.wire import encode
-from streams.ports import Change, MemoryLimits
+from streams.ports import Change, MemoryLimits, Placed
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -42,6 +42,11 @@ def memo(name: object, **fields: Any) -> Memo:
 
 def change(name: object, offset: int, **fields: Any) -> Change:
     return Change(digest(name).encode(), encode(memo(name, **fields)), offset)
+
+
+def placed(name: object, offset: int, **fields: Any) -> Placed:
+    one = memo(name, **fields)
+    return Placed(one, encode(one), offset)
 
 
 def tombstone(name: object, offset: int) -> Change:

@@ -311,9 +311,9 @@ export interface Pending {
 export interface Memo {
   /** Version of this message's shape. */
   v: 1;
-  /** What was asked: content, policy, prompt, model. [matches `^[0-9a-f]{32}$`] */
+  /** What was asked: content, policy, prompt, model. [32 to 32 characters] */
   question_digest: string;
-  /** What the text is. [matches `^[0-9a-f]{32}$`] */
+  /** What the text is. [32 to 32 characters] */
   content_digest: string;
   kind: Kind;
   /** The document under which it was judged. */

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from memos import DAY_MS, digest, memo
@@ -19,7 +20,6 @@ from infra.memories import memories_of
 from infra.topics import ensure
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from streams.clock import SystemClock
-from streams.ports import Outgoing
 from streams.publishing import KafkaPublisher
 from streams.remembering import Memories
 from streams.topics import Topics
@@ -145,8 +145,9 @@ async def test_a_tombstone_in_the_changelog_forgets(start, settings):
     first, second = await start("a"), await start("b")
     await first.own(0)
     await first.remember(0, "a", "b")
-    record = Outgoing(Topics.of(settings.topics).memory, 0, digest("a").encode(), None)  # type: ignore[arg-type]
-    await first.publisher.place(record)
+    tool = Producer({"bootstrap.servers": settings.kafka.bootstrap})
+    tool.produce(Topics.of(settings.topics).memory, key=digest("a").encode(), value=None, partition=0)
+    assert await asyncio.to_thread(tool.flush, WITHIN_S) == 0
     await second.own(0)
     assert second.found(0, "a", "b") == [False, True]
 

@@ -24,7 +24,7 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     seen: list[float] = []
     with arena.running(job) as contender:
         while contender.process.poll() is None:
-            seen.append(_resident_mb(contender.process.pid))
+            seen.append(resident_mb(contender.process.pid))
             time.sleep(_LOOK_EVERY_S)
         contender.outcome()
     if len(seen) < _LOOKS_MIN:
@@ -46,7 +46,8 @@ def growth_mb(looks: Sequence[float], *, share: float) -> float:
     return linear_regression(range(len(looks)), looks).slope * len(looks) / share
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """What a process has in memory; 0 once it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:

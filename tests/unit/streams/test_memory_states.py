@@ -20,7 +20,7 @@ from schemas.memory import Memo
 from schemas.wire import encode
 from streams.clock import ManualClock
 from streams.core.restoring import begin_at
-from streams.ports import Change, PartitionMemory
+from streams.ports import Change, PartitionMemory, Placed
 from streams.recalling import MemoryMemory
 from streams.remembered import RocksMemory
 from streams.rocks import BlockCache
@@ -101,7 +101,7 @@ class Remembering(RuleBasedStateMachine):
             action=action,
             reasons=(f"record {len(self.log)}",),
         )
-        self.memory.remember(one, self.write(name, one))
+        self.memory.remember([Placed(one, encode(one), self.write(name, one))])
         self.local[name] = one
         self.known_to = len(self.log)
 

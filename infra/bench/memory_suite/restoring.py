@@ -1,0 +1,80 @@
+"""Filling an empty directory from the changelog, beside a consumer that reads the same and keeps nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from statistics import median
+
+import confluent_kafka as ck
+
+from infra.bench.engine_suite.arena import Arena
+from infra.bench.engine_suite.effort import Effort
+from infra.bench.memory_suite.memos import LIMITS, memo
+from infra.bench.report import Finding
+from infra.kafka import librdkafka_options, producer_options
+from schemas.settings import KafkaSettings
+from schemas.wire import encode
+from streams.clock import SystemClock
+from streams.recalling import MemoryMemory
+from streams.remembered import RocksMemory
+from streams.restoring import Changelog, Progress
+from streams.rocks import BlockCache
+
+_RECORDS_MAX = 500_000
+_SHARE_MIN = 0.5
+_CACHE_BYTES = 32 << 20
+
+
+class ReadOnly(MemoryMemory):
+    """What a consumer costs that keeps nothing."""
+
+    def restore(self, changes: object) -> None:
+        """Let them go by."""
+
+
+def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
+    """One partition, in turns."""
+    records = min(effort.events, _RECORDS_MAX)
+    topic = _filled(arena, records)
+    changelog = Changelog(topic, librdkafka_options(KafkaSettings(), arena.bootstrap))
+    ours: list[float] = []
+    peer: list[float] = []
+    for turn in range(effort.rounds):
+        peer.append(_per_second(changelog, ReadOnly(LIMITS), records))
+        store = RocksMemory(
+            arena.directory / f"restored-{turn}", LIMITS, BlockCache(_CACHE_BYTES), SystemClock()
+        )
+        ours.append(_per_second(changelog, store, records))
+        store.close()
+    yield Finding(
+        what="restored",
+        ours=median(ours),
+        unit="records/s",
+        peer=median(peer),
+        target=_SHARE_MIN,
+        bound="at least",
+    )
+    arena.delete(topic)
+
+
+def _filled(arena: Arena, records: int) -> str:
+    topic = arena.topic("changelog", partitions=1)
+    producer = ck.Producer(producer_options(KafkaSettings(), arena.bootstrap))
+    for number in range(records):
+        one = memo(number)
+        while len(producer) > 50_000:
+            producer.poll(0.1)
+        producer.produce(topic, encode(one), one.question_digest.encode(), 0)
+    if left := producer.flush(60):
+        raise TimeoutError(f"{left} records of the changelog were not written")
+    return topic
+
+
+def _per_second(changelog: Changelog, memory: MemoryMemory | RocksMemory, records: int) -> float:
+    progress = Progress()
+    began_s = time.perf_counter()
+    changelog.restore(0, memory, progress, lambda: True)
+    if progress.records != records:
+        raise AssertionError(f"{progress.records} of {records} were read")
+    return records / (time.perf_counter() - began_s)
