@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench bench-engine bench-triage soak broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine bench-triage bench-memory soak broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ bench-engine: $(VENV)/.run-ready  ## The engine beside raw loops, aiokafka and s
 # The peers are installed on first use, into the user's cache.
 bench-triage: $(VENV)/.run-ready  ## The fast path beside a plain loop, Bytewax and Quix Streams (ARGS="--rounds 1").
 	@$(BIN)/python -m infra.bench.triage_suite $(ARGS)
+
+bench-memory: $(VENV)/.run-ready  ## Remembering beside a dict and SQLite, at a million entries (ARGS="--rounds 1").
+	@$(BIN)/python -m infra.bench.memory_suite $(ARGS)
 
 soak: $(VENV)/.run-ready  ## Two million records, and slow ones by the ten thousand: memory and CPU must not grow.
 	@$(BIN)/python -m infra.bench.engine_suite --rounds 3 --only memory --only slow $(ARGS)

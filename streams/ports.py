@@ -173,7 +173,7 @@ class PartitionMemory(Protocol):
         ...
 
     def remember(self, placed: Sequence[Placed]) -> None:
-        """Keep memos that stand in the changelog, and the offset behind the last with them: all or nothing."""
+        """Keep memos that stand in the changelog, and the offset behind the last: all of it or nothing."""
         ...
 
     def forget(self, question: str, offset: int) -> None:
