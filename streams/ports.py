@@ -106,8 +106,8 @@ class Publisher(Protocol):
         """
         ...
 
-    def place(self, record: Outgoing) -> asyncio.Future[int]:
-        """The same for one record; the future tells at which offset it stands. Its partition is named."""
+    def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """The same for records of one partition, which is named; the future tells the highest offset."""
         ...
 
 
@@ -131,7 +131,6 @@ class Placed(NamedTuple):
     memo: Memo
     value: bytes
     """The same as it stands there."""
-    offset: int
 
 
 class MemoryLimits(NamedTuple):
@@ -172,8 +171,8 @@ class PartitionMemory(Protocol):
         """The answer to the first of these questions that has one; by the wall clock."""
         ...
 
-    def remember(self, placed: Sequence[Placed]) -> None:
-        """Keep memos that stand in the changelog, and the offset behind the last: all of it or nothing."""
+    def remember(self, placed: Sequence[Placed], offset: int) -> None:
+        """Keep memos, and that the last of them stands at this offset: all of it or nothing."""
         ...
 
     def forget(self, question: str, offset: int) -> None:

@@ -52,9 +52,8 @@ class _Flight:
     size_bytes: int
     confirmed: asyncio.Future[Any]
     left: int
-    wants_offset: bool = False
     offset: int | None = None
-    """Of the one record whose place was asked for."""
+    """The highest that was confirmed, where it was asked for: it then begins with -1."""
     failed: list[int] = field(default_factory=list)
     code: str = ""
     alone: set[int] = field(default_factory=set)
@@ -76,6 +75,11 @@ class _Flight:
                 known = (record.topic, record.partition, record.key, record.value)
                 self.places.setdefault(known, []).append(position)
         return self.places[place].pop()
+
+    def stands_at(self, message: ck.Message) -> None:
+        """A record was confirmed."""
+        if self.offset is not None:
+            self.offset = max(self.offset, message.offset() or 0)
 
     def end(self) -> None:
         """All records came to their end."""
@@ -125,10 +129,10 @@ class KafkaPublisher:
         self._begin(_Flight(records, size_of(records), confirmed, len(records)))
         return confirmed
 
-    def place(self, record: Outgoing) -> asyncio.Future[int]:
-        """Hand one record over; the future is done with its offset when Kafka has confirmed it."""
+    def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Hand records of one partition over; the future has their highest offset when all are confirmed."""
         placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._begin(_Flight((record,), size_of((record,)), placed, 1, wants_offset=True))
+        self._begin(_Flight(records, size_of(records), placed, len(records), offset=-1))
         return placed
 
     def _begin(self, flight: _Flight) -> None:
@@ -176,7 +180,7 @@ class KafkaPublisher:
         by_place: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for position in positions:
             record = records[position]
-            if record.headers or flight.wants_offset or position in alone:
+            if record.headers or position in alone:
                 self._produce(flight, position, record)
             else:
                 by_place[record.topic, record.partition].append(position)
@@ -185,8 +189,8 @@ class KafkaPublisher:
 
     def _produce(self, flight: _Flight, position: int, record: Outgoing) -> None:
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
-            if flight.wants_offset and error is None:
-                flight.offset = message.offset()
+            if error is None:
+                flight.stands_at(message)
             self._reported(flight, position, error)
 
         producer = self._one_by_one() if position in flight.alone else self._producer
@@ -218,6 +222,7 @@ class KafkaPublisher:
 
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
             if error is None:
+                flight.stands_at(message)
                 self._finish_one(flight)
             else:
                 self._reported(flight, flight.position_of(message, positions), error)
@@ -306,13 +311,13 @@ class MemoryPublisher:
             confirmed.set_result(None)
         return confirmed
 
-    def place(self, record: Outgoing) -> asyncio.Future[int]:
-        """Keep one record; its offset counts what stands in its partition."""
-        offset = sum((one.topic, one.partition) == (record.topic, record.partition) for one in self.records)
+    def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Keep records of one partition; offsets count what stands there."""
         placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        if record.topic in self.refused:
-            placed.set_exception(PublishError("msg_size_too_large", (0,)))
+        confirmed = self.publish(records)
+        if (refusal := confirmed.exception()) is not None:
+            placed.set_exception(refusal)
         else:
-            self.records.append(record)
-            placed.set_result(offset)
+            place = (records[-1].topic, records[-1].partition)
+            placed.set_result(sum((one.topic, one.partition) == place for one in self.records) - 1)
         return placed

@@ -59,11 +59,11 @@ class MemoryMemory:
         self._counts.misses += 1
         return None
 
-    def remember(self, placed: Sequence[Placed]) -> None:
+    def remember(self, placed: Sequence[Placed], offset: int) -> None:
         """Keep memos."""
         for one in placed:
             self._recent.put(one.memo)
-            self._advance(one.offset + 1)
+        self._advance(offset + 1)
 
     def forget(self, question: str, offset: int) -> None:
         """Drop what is known of a question."""

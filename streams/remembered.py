@@ -100,14 +100,13 @@ class RocksMemory:
 
     # -- changes --------------------------------------------------------------------------------------------
 
-    def remember(self, placed: Sequence[Placed]) -> None:
+    def remember(self, placed: Sequence[Placed], offset: int) -> None:
         """Keep memos, in both tiers."""
         changes: list[tuple[bytes, bytes | None]] = []
         for one in placed:
             self._recent.put(one.memo)
             changes.append((unhexlify(one.memo.question_digest), one.value))
-        if placed:
-            self._write(changes, self._advanced(max(one.offset for one in placed) + 1))
+        self._write(changes, self._advanced(offset + 1))
 
     def forget(self, question: str, offset: int) -> None:
         """Drop a memo, from both tiers."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 from mode import Service
 
@@ -38,10 +39,18 @@ _HOUR_MS = 3_600_000
 # Partitions that are restored at a time: each takes a thread and a connection, and two keep the disk busy.
 _RESTORES_AT_ONCE = 2
 _TELL_S = 2.0
+_NOWHERE = -1
 
 log = logging.getLogger("penstock.memory")
 
 Open = Callable[[Path, MemoryLimits], PartitionMemory]
+
+
+class _Fresh(NamedTuple):
+    """A memo on its way to the changelog, and whom to tell once it is remembered."""
+
+    placed: Placed
+    done: Callable[[], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,10 +63,8 @@ class _Partition:
     progress: Progress = field(default_factory=Progress)
     is_restoring: bool = True
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
-    placed: list[Placed] = field(default_factory=list)
-    """Memos that Kafka confirmed in this turn of the loop."""
-    done: list[Callable[[], None]] = field(default_factory=list)
-    """Whom to tell once those are written."""
+    fresh: list[_Fresh] = field(default_factory=list)
+    """What is to be written in this turn of the loop."""
 
     @property
     def is_wanted(self) -> bool:
@@ -203,37 +210,41 @@ class Memories(Service):
             done()
             return
 
-        value = encode(memo)
+        held.fresh.append(_Fresh(Placed(memo, encode(memo)), done))
+        if len(held.fresh) == 1:
+            # Verdicts are confirmed by the batch, and many memos cost little more than one.
+            asyncio.get_running_loop().call_soon(self._place, held)
+
+    def _place(self, held: _Partition) -> None:
+        """Write what is fresh to the changelog."""
+        fresh, held.fresh = held.fresh, []
+        records = [
+            Outgoing(
+                self._changelog.topic, held.number, one.placed.memo.question_digest.encode(), one.placed.value
+            )
+            for one in fresh
+        ]
 
         def ended(placed: asyncio.Future[int]) -> None:
             if placed.cancelled():
                 return
             match placed.exception():
                 case None:
-                    self._write_soon(held, Placed(memo, value, placed.result()), done)
-                case PublishError():
-                    self._refused += 1
-                    done()
+                    self._write(held, fresh, placed.result())
+                case PublishError(failed=failed):
+                    self._refused += len(failed)
+                    # Where the others stand is not told: the store's offset stays until the next memo.
+                    self._write(held, [one for at, one in enumerate(fresh) if at not in failed], _NOWHERE)
                 case unexpected:
                     raise unexpected
+            for one in fresh:
+                one.done()
 
-        record = Outgoing(self._changelog.topic, partition, memo.question_digest.encode(), value)
-        self._publisher.place(record).add_done_callback(ended)
+        self._publisher.place(records).add_done_callback(ended)
 
-    def _write_soon(self, held: _Partition, placed: Placed, done: Callable[[], None]) -> None:
-        """Kafka confirms by the batch, and one write of many memos costs little more than one of one."""
-        held.placed.append(placed)
-        held.done.append(done)
-        if len(held.placed) == 1:
-            asyncio.get_running_loop().call_soon(self._write, held)
-
-    def _write(self, held: _Partition) -> None:
-        placed, held.placed = held.placed, []
-        done, held.done = held.done, []
-        if held.memory is not None:
-            held.memory.remember(placed)
-        for tell in done:
-            tell()
+    def _write(self, held: _Partition, fresh: Sequence[_Fresh], offset: int) -> None:
+        if held.memory is not None and fresh:
+            held.memory.remember([one.placed for one in fresh], offset)
 
     # -- what comes in beside events ------------------------------------------------------------------------
 

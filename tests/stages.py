@@ -95,7 +95,7 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.handed: list[Handed] = []
-        self.placed: list[tuple[Outgoing, asyncio.Future[int]]] = []
+        self.placed: list[tuple[tuple[Outgoing, ...], asyncio.Future[int]]] = []
         self.asked_room: list[tuple[int, int]] = []
         self.has_room = asyncio.Event()
         self.has_room.set()
@@ -109,10 +109,10 @@ class FakePublisher:
         self.handed.append(handed)
         return handed.future
 
-    def place(self, record: Outgoing) -> asyncio.Future[int]:
+    def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
         """The test names the offset."""
         placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.placed.append((record, placed))
+        self.placed.append((tuple(records), placed))
         return placed
 
 

@@ -39,7 +39,7 @@ def memory(opened: Callable[[], PartitionMemory]) -> PartitionMemory:
 
 
 def test_what_is_remembered_is_found_and_what_is_not_is_missed(memory):
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     assert memory.look_up([digest("a")], NOW_MS) == memo("a")
     assert memory.look_up([digest("b")], NOW_MS) is None
     stats = memory.stats()
@@ -47,60 +47,60 @@ def test_what_is_remembered_is_found_and_what_is_not_is_missed(memory):
 
 
 def test_the_first_question_that_has_an_answer_gives_it(memory):
-    memory.remember([placed("b", 0)])
-    memory.remember([placed("c", 1)])
+    memory.remember([placed("b")], 0)
+    memory.remember([placed("c")], 1)
     found = memory.look_up([digest("a"), digest("c"), digest("b")], NOW_MS)
     assert found == memo("c")
     assert memory.look_up([], NOW_MS) is None
 
 
 def test_the_memo_written_last_answers(memory):
-    memory.remember([placed("a", 0)])
-    memory.remember([placed("a", 1, action="block")])
+    memory.remember([placed("a")], 0)
+    memory.remember([placed("a", action="block")], 1)
     assert memory.look_up([digest("a")], NOW_MS) == memo("a", action="block")
 
 
 def test_an_answer_ends_in_the_very_millisecond_that_its_memo_says(memory):
     one = memo("a", expires_at_ms=NOW_MS + 1_000)
-    memory.remember([Placed(one, encode(one), 0)])
+    memory.remember([Placed(one, encode(one))], 0)
     assert memory.look_up([digest("a")], NOW_MS + 999) == one
     assert memory.look_up([digest("a")], NOW_MS + 1_000) is None
     assert memory.stats().expired == 1
 
 
 def test_no_answer_is_older_than_the_limit_whatever_its_memo_says(memory):
-    memory.remember([placed("a", 0, expires_at_ms=NOW_MS + 100 * DAY_MS)])
+    memory.remember([placed("a", expires_at_ms=NOW_MS + 100 * DAY_MS)], 0)
     assert memory.look_up([digest("a")], NOW_MS + LIMITS.ttl_ms - 1) is not None
     assert memory.look_up([digest("a")], NOW_MS + LIMITS.ttl_ms) is None
 
 
 def test_another_limit_holds_at_once(memory):
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     memory.bound(LIMITS._replace(ttl_ms=HOUR_MS))
     assert memory.look_up([digest("a")], NOW_MS + HOUR_MS) is None
 
 
 def test_what_is_forgotten_answers_no_more(memory):
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     memory.forget(digest("a"), 1)
     assert memory.look_up([digest("a")], NOW_MS) is None
 
 
 def test_what_an_order_refuses_answers_nothing_also_if_it_comes_in_later(memory):
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     memory.obey(lambda one: one.judged_at_ms < NOW_MS)
     assert memory.look_up([digest("a")], NOW_MS) == memo("a")
     memory.obey(lambda one: one.judged_at_ms <= NOW_MS)
     assert memory.look_up([digest("a")], NOW_MS) is None
-    memory.remember([placed("b", 1)])
-    memory.remember([placed("c", 2, judged_at_ms=NOW_MS + 1)])
+    memory.remember([placed("b")], 1)
+    memory.remember([placed("c", judged_at_ms=NOW_MS + 1)], 2)
     assert memory.look_up([digest("b")], NOW_MS) is None
     assert memory.look_up([digest("c")], NOW_MS) is not None
 
 
 def test_a_memo_that_is_refused_does_not_hide_the_answer_to_the_next_question(memory):
-    memory.remember([placed("a", 0)])
-    memory.remember([placed("b", 1, judged_at_ms=NOW_MS + 1)])
+    memory.remember([placed("a")], 0)
+    memory.remember([placed("b", judged_at_ms=NOW_MS + 1)], 1)
     memory.obey(lambda one: one.judged_at_ms <= NOW_MS)
     assert memory.look_up([digest("a"), digest("b")], NOW_MS) is not None
 
@@ -109,14 +109,14 @@ def test_a_new_memory_knows_no_offset_and_one_that_was_restored_does(memory):
     assert memory.next_offset is None
     memory.restored(7)
     assert memory.next_offset == 7
-    memory.remember([placed("a", 9)])
+    memory.remember([placed("a")], 9)
     assert memory.next_offset == 10
 
 
 def test_until_it_is_restored_what_is_remembered_does_not_move_the_offset(memory):
     memory.restore([change("a", 3)])
     assert memory.next_offset == 4
-    memory.remember([placed("z", 90)])
+    memory.remember([placed("z")], 90)
     assert memory.next_offset == 4
     memory.restore([change("b", 5)])
     memory.restored(91)
@@ -126,8 +126,8 @@ def test_until_it_is_restored_what_is_remembered_does_not_move_the_offset(memory
 
 def test_the_highest_offset_counts_whoever_wrote_in_between(memory):
     memory.restored(10)
-    memory.remember([placed("a", 15)])
-    memory.remember([placed("b", 12)])
+    memory.remember([placed("a")], 15)
+    memory.remember([placed("b")], 12)
     assert memory.next_offset == 16
 
 
@@ -156,14 +156,14 @@ def test_records_that_are_no_memos_are_passed_by(memory):
 
 def test_cleared_it_knows_nothing(memory):
     memory.restored(5)
-    memory.remember([placed("a", 5)])
+    memory.remember([placed("a")], 5)
     memory.clear()
     assert memory.next_offset is None
     assert memory.look_up([digest("a")], NOW_MS) is None
-    memory.remember([placed("b", 6)])
+    memory.remember([placed("b")], 6)
     assert memory.next_offset is None, "it must be restored anew"
 
 
 def test_it_shows_its_state(memory):
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     assert "1 of at most" in repr(memory)

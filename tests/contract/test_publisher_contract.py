@@ -170,21 +170,24 @@ async def test_a_record_arrives_as_it_was_handed_over_with_and_without_headers(h
     ]
 
 
-async def test_one_record_is_told_its_place(harness: Harness):
-    """Three partitions in turn: the offsets count up in each."""
+async def test_records_of_a_partition_are_told_how_far_they_reach(harness: Harness):
+    def some(first: int) -> list[Outgoing]:
+        return [replace(record(harness.topic, first + number), partition=1) for number in range(10)]
+
     async with asyncio.timeout(WITHIN_S):
-        places = await asyncio.gather(
-            *(harness.publisher.place(record(harness.topic, number)) for number in range(30))
-        )
-    assert places == [number // PARTITIONS for number in range(30)]
-    assert numbers(await harness.written(harness.topic)) == list(range(30))
+        places = await asyncio.gather(*(harness.publisher.place(some(10 * batch)) for batch in range(5)))
+    assert places == [9, 19, 29, 39, 49]
+    assert numbers(await harness.written(harness.topic)) == list(range(50))
 
 
-async def test_a_record_that_is_refused_has_no_place(harness: Harness):
+async def test_records_that_are_refused_have_no_place_and_the_others_are_written(harness: Harness):
     with pytest.raises(PublishError) as refusal:
         async with asyncio.timeout(WITHIN_S):
-            await harness.publisher.place(harness.refused(1))
-    assert refusal.value.failed == (0,)
+            await harness.publisher.place(
+                [record(harness.strict, 1), replace(harness.refused(2), partition=1)]
+            )
+    assert refusal.value.failed == (1,)
+    assert numbers(await harness.written(harness.strict)) == [1]
 
 
 @pytest.mark.parametrize("headers", [(), (("traceparent", b"00-1"),)], ids=["bulk", "one by one"])

@@ -85,7 +85,7 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     ours = RocksMemory(arena.directory / "cost", LIMITS, BlockCache(_CACHE_BYTES), SystemClock())
     ours.restored(0)
     for number in range(entries):
-        ours.remember([placed(number)])
+        ours.remember([placed(number)], number)
     yield Finding(what="entries held", ours=ours.stats().entries, unit="memos")
     yield Finding(what="on disk", ours=ours.stats().bytes / entries, unit="bytes a memo")
     yield from _answers(ours, sqlite, plain, effort)

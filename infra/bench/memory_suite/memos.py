@@ -51,4 +51,4 @@ def memo(number: int) -> Memo:
 def placed(number: int) -> Placed:
     """The same as it stands in the changelog."""
     one = memo(number)
-    return Placed(one, encode(one), number)
+    return Placed(one, encode(one))

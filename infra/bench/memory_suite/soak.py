@@ -30,7 +30,7 @@ def main(side: str, digests: int, directory: Path) -> None:
     for number in range(1, digests + 1):
         one = placed(number)
         if side == "ours":
-            ours.remember([one])
+            ours.remember([one], number)
         else:
             plain[one.memo.question_digest] = one.value
         if number % (digests // LOOKS) == 0:

@@ -101,7 +101,7 @@ class Remembering(RuleBasedStateMachine):
             action=action,
             reasons=(f"record {len(self.log)}",),
         )
-        self.memory.remember([Placed(one, encode(one), self.write(name, one))])
+        self.memory.remember([Placed(one, encode(one))], self.write(name, one))
         self.local[name] = one
         self.known_to = len(self.log)
 

@@ -48,7 +48,7 @@ def test_a_restart_forgets_nothing_and_reads_the_changelog_from_where_it_was(ope
     before = opened()
     before.restored(0)
     for number in range(500):
-        before.remember([placed(number, number)])
+        before.remember([placed(number)], number)
     before.close()
     after = opened()
     assert after.next_offset == 500
@@ -59,7 +59,7 @@ def test_a_restart_forgets_nothing_and_reads_the_changelog_from_where_it_was(ope
 
 def test_a_hit_on_disk_is_one_in_process_the_next_time(opened: Open):
     before = opened()
-    before.remember([placed("a", 0)])
+    before.remember([placed("a")], 0)
     before.close()
     after = opened()
     assert found(after, "a", "a") == [True, True]
@@ -69,7 +69,7 @@ def test_a_hit_on_disk_is_one_in_process_the_next_time(opened: Open):
 def test_what_no_longer_fits_in_process_is_found_on_disk(opened: Open):
     memory = opened(limits=LIMITS._replace(entries_max=2))
     for number in range(10):
-        memory.remember([placed(number, number)])
+        memory.remember([placed(number)], number)
     assert found(memory, 9, 0) == [True, True]
     assert (memory.stats().hits_memory, memory.stats().hits_disk) == (1, 1)
     assert memory.stats().evicted == 0, "nothing was lost"
@@ -77,7 +77,7 @@ def test_what_no_longer_fits_in_process_is_found_on_disk(opened: Open):
 
 def test_what_is_forgotten_stays_so_after_a_restart(opened: Open):
     before = opened()
-    before.remember([placed("a", 0)])
+    before.remember([placed("a")], 0)
     before.forget(digest("a"), 1)
     before.close()
     assert found(opened(), "a") == [False]
@@ -90,7 +90,7 @@ def test_the_oldest_answers_make_room_and_the_newest_stay(opened: Open):
     reasons = 300
     for number in range(4_000):
         noise = tuple(digest(f"{number}/{at}") for at in range(reasons))
-        memory.remember([placed(number, number, reasons=noise)])
+        memory.remember([placed(number, reasons=noise)], number)
     memory._store.flush()  # noqa: SLF001 - what is still in memory is not bounded by the size on disk
     until(lambda: memory.stats().bytes <= 2 << 20, within_s=20)
     assert found(memory, 3_999) == [True]
@@ -103,7 +103,7 @@ def test_the_oldest_answers_make_room_and_the_newest_stay(opened: Open):
 def test_a_corrupt_store_is_moved_aside_and_said_so(opened: Open, tmp_path: Path, caplog):
     before = opened()
     before.restored(0)
-    before.remember([placed("a", 0)])
+    before.remember([placed("a")], 0)
     before.close()
     for manifest in (tmp_path / "3").glob("MANIFEST*"):
         manifest.write_bytes(b"no manifest")
@@ -132,7 +132,7 @@ def test_a_store_that_another_process_holds_is_moved_aside(opened: Open, tmp_pat
         assert holder.stdout.readline() == b"held\n"
         with caplog.at_level(logging.WARNING):
             after = opened()
-        after.remember([placed("b", 1)])
+        after.remember([placed("b")], 1)
         assert found(after, "a", "b") == [False, True]
         holder.stdin.close()
     [line] = caplog.messages
@@ -145,7 +145,7 @@ def test_a_file_that_turns_out_corrupt_is_a_miss_and_the_next_start_fills_the_st
     before = opened()
     before.restored(0)
     for number in range(2_000):
-        before.remember([placed(number, number)])
+        before.remember([placed(number)], number)
     before._store.flush()  # noqa: SLF001 - so that there is a file to damage
     before.close()
     for table in (tmp_path / "3").glob("*.sst"):
@@ -174,17 +174,17 @@ def no_file_longer_than(size_bytes: int) -> Iterator[None]:
 def test_a_disk_that_takes_nothing_turns_it_read_only_until_there_is_room(opened: Open, clock, caplog):
     memory = opened(limits=LIMITS._replace(entries_max=1))
     memory.restored(0)
-    memory.remember([placed("before", 0)])
+    memory.remember([placed("before")], 0)
     with caplog.at_level(logging.WARNING):
         with no_file_longer_than(4_096):
             for number in range(100):
-                memory.remember([placed(number, 1 + number)])
+                memory.remember([placed(number)], 1 + number)
             assert memory.stats().read_only
             assert found(memory, "before", 99) == [True, False], "what there was still answers"
-        memory.remember([placed("too soon", 200)])
+        memory.remember([placed("too soon")], 200)
         assert memory.stats().read_only
         clock.advance(RETRY_MS)
-        memory.remember([placed("after", 201)])
+        memory.remember([placed("after")], 201)
     assert not memory.stats().read_only
     assert found(memory, "before", "after") == [True, True]
     read_only, again = caplog.messages
@@ -200,7 +200,7 @@ def test_a_directory_that_cannot_be_made_leaves_the_memory_in_process(opened: Op
     (tmp_path / "file").write_text("in the way")
     memory = opened("file/3")
     memory.restored(0)
-    memory.remember([placed("a", 0)])
+    memory.remember([placed("a")], 0)
     assert found(memory, "a", "b") == [True, False]
     assert memory.stats().read_only
     assert memory.next_offset is None
@@ -209,7 +209,7 @@ def test_a_directory_that_cannot_be_made_leaves_the_memory_in_process(opened: Op
 def test_other_limits_hold_without_a_restart(opened: Open):
     memory = opened()
     for number in range(10):
-        memory.remember([placed(number, number)])
+        memory.remember([placed(number)], number)
     memory.bound(LIMITS._replace(entries_max=1, ttl_ms=DAY_MS // 2))
     assert found(memory, 0) == [True]
     assert memory.stats().hits_disk == 1

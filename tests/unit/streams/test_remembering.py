@@ -128,7 +128,8 @@ async def test_a_memo_is_local_once_the_changelog_is_confirmed_and_only_then_is_
     bench.memories.own({3})
     await bench.until_usable(3)
     bench.remember(3, "a")
-    [(record, placed)] = bench.publisher.placed
+    await callbacks_ran()
+    [([record], placed)] = bench.publisher.placed
     assert (record.topic, record.partition, record.key) == ("memory", 3, digest("a").encode())
     assert not bench.found(3, "a")
     assert not bench.done
@@ -143,6 +144,7 @@ async def test_what_kafka_refuses_is_not_remembered_and_done_all_the_same(make):
     bench.memories.own({3})
     await bench.until_usable(3)
     bench.remember(3, "a")
+    await callbacks_ran()
     bench.publisher.placed[0][1].set_exception(PublishError("msg_size_too_large", (0,)))
     await callbacks_ran()
     assert bench.done == ["a"]
@@ -150,11 +152,27 @@ async def test_what_kafka_refuses_is_not_remembered_and_done_all_the_same(make):
     assert bench.memories.status().refused == 1
 
 
+async def test_of_memos_that_are_written_together_only_those_are_missing_that_were_refused(make):
+    bench = await make()
+    bench.memories.own({3})
+    await bench.until_usable(3)
+    for name in "abc":
+        bench.remember(3, name)
+    await callbacks_ran()
+    [(records, placed)] = bench.publisher.placed
+    assert len(records) == 3
+    placed.set_exception(PublishError("msg_size_too_large", (1,)))
+    await callbacks_ran()
+    assert bench.done == ["a", "b", "c"]
+    assert [bench.found(3, name) for name in "abc"] == [True, False, True]
+
+
 async def test_a_confirmation_after_the_partition_was_given_away_is_done_and_writes_nothing(make):
     bench = await make()
     bench.memories.own({3})
     await bench.until_usable(3)
     bench.remember(3, "a")
+    await callbacks_ran()
     bench.memories.own(())
     await eventually(lambda: not bench.memories._living, within_s=WITHIN_S)  # noqa: SLF001
     bench.publisher.placed[0][1].set_result(0)
