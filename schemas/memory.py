@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from schemas.event import EventId, Kind, Tenant, Version
+from schemas.event import EventId, Kind, Version
 from schemas.verdict import Action, Digest, ModelRef, PolicyRef, Result, ScoredLabel, Share
 
 MomentMs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -22,17 +22,19 @@ DigestText = Annotated[str, Meta(min_length=32, max_length=32)]
 """A digest that whoever reads a memo compares with one that it knows: to match the pattern, too, would be a
 tenth of the price of an answer from disk.
 """
+TenantText = Annotated[str, Meta(min_length=1, max_length=64)]
+"""Compared as well: an event is named to its own tenant only."""
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class Judged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The event whose answer is remembered; copies of the same tenant may name it."""
 
-    tenant: Tenant
+    tenant: TenantText
     id: EventId
     verdict_id: Digest
 
 
-class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One remembered answer."""
 
     v: Version

@@ -341,7 +341,7 @@ export interface Memo {
 
 /** The event whose answer is remembered; copies of the same tenant may name it. */
 export interface Judged {
-  /** Whose event it is. [matches `^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`] */
+  /** [1 to 64 characters] */
   tenant: string;
   /** The producer's name for the post; an edited post keeps it. [1 to 128 characters, matches `^[^\x00-\x1f\x7f-\x9f]+$`] */
   id: string;
