@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import confluent_kafka as ck
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.core.restoring import begin_at
 from streams.ports import Change, PartitionMemory
@@ -35,6 +36,11 @@ _OPTIONS = {
     "fetch.message.max.bytes": 4 << 20,
     "fetch.wait.max.ms": 50,
 }
+
+# Anything else mends itself: a broker that is away, a leader that moves.
+_DECISIVE = frozenset(
+    {ck.KafkaError._AUTO_OFFSET_RESET, ck.KafkaError.TOPIC_AUTHORIZATION_FAILED}  # noqa: SLF001
+)
 
 log = logging.getLogger("penstock.memory")
 
@@ -69,18 +75,23 @@ class Changelog:
     ) -> bool:
         """Have a memory take in what it does not know yet; False if it is wanted no more. Blocks.
 
-        While no broker answers it asks again; a position that retention took away meanwhile begins anew.
+        While no broker answers it asks again; a position that retention took away meanwhile begins anew. Who
+        may not read the topic never will, and stops the worker.
         """
         consumer = ck.Consumer(self._options)
+        complained_of: set[int] = set()
         try:
             while is_wanted():
                 try:
                     if self._read_on(consumer, partition, memory, progress, is_wanted):
                         return True
                 except ck.KafkaException as trouble:
-                    log.warning(
-                        "memory %d: %s, trying again to restore it", partition, trouble.args[0].name().lower()
-                    )
+                    error: ck.KafkaError = trouble.args[0]
+                    if error.code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                        raise TopicAuthorizationFailedError(self.topic) from None
+                    if error.code() not in complained_of:
+                        complained_of.add(error.code())
+                        log.warning("memory %d: %s, trying on to restore it", partition, error.name().lower())
                     time.sleep(_RETRY_S)
             return False
         finally:
@@ -125,7 +136,7 @@ class Changelog:
             elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name all the same
                 # The last records before the end may have been compacted away.
                 progress.position = max(progress.position, message.offset() or 0)
-            elif error.fatal() or error.code() == ck.KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            elif error.fatal() or error.code() in _DECISIVE:
                 raise ck.KafkaException(error)
         if changes:
             memory.restore(changes)
