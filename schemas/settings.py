@@ -417,10 +417,11 @@ class MemorySettings(_Branch, frozen=True, kw_only=True):
         Meta(
             ge=1 << 20,
             le=1 << 36,
-            description="Most bytes of what is read from disk that all partitions keep at hand.",
+            description="Most bytes of what is read from disk that all partitions keep at hand; the system "
+            "keeps the files at hand as well.",
             extra=RESTART,
         ),
-    ] = 32 << 20
+    ] = 8 << 20
     ttl_hours_max: Annotated[
         int,
         Meta(

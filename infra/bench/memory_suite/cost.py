@@ -8,6 +8,7 @@ to wait for the disk, as RocksDB does not either.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import sqlite3
 import time
@@ -34,7 +35,8 @@ ASKED = 20_000
 PUTS = 10_000
 # As many as a worker has under way: more would only wait.
 _PUTS_AT_ONCE = 500
-_CACHE_BYTES = 32 << 20
+_CACHE_BYTES = MemorySettings().cache_bytes_max
+_GC_THRESHOLDS = (5_000, 40, 50)
 _HIT_MEMORY_US, _HIT_DISK_US, _PUT_US = 3.0, 15.0, 20.0
 
 LookUp = Callable[[str], Memo | None]
@@ -86,6 +88,9 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     ours.restored(0)
     for number in range(entries):
         ours.remember([placed(number)], number)
+    # As a worker does once it has started: what stands is not looked at again and again by the collector.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     yield Finding(what="entries held", ours=ours.stats().entries, unit="memos")
     yield Finding(what="on disk", ours=ours.stats().bytes / entries, unit="bytes a memo")
     yield from _answers(ours, sqlite, plain, effort)

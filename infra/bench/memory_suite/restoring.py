@@ -23,7 +23,7 @@ from streams.rocks import BlockCache
 
 _RECORDS_MAX = 500_000
 _SHARE_MIN = 0.5
-_CACHE_BYTES = 32 << 20
+_CACHE_BYTES = 8 << 20
 
 
 class ReadOnly(MemoryMemory):

@@ -16,7 +16,7 @@ from streams.remembered import RocksMemory
 from streams.rocks import BlockCache
 
 LOOKS = 50
-_CACHE_BYTES = 32 << 20
+_CACHE_BYTES = 8 << 20
 # So little that most of what goes by must leave.
 _BYTES_MAX = 128 << 20
 
