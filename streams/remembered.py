@@ -48,6 +48,8 @@ class RocksMemory:
         """Whether something was not written: `next_offset` then stays where it is, so that the next start
         reads it again."""
         self._is_restored = False
+        self._has_unlogged = False
+        """Whether something was restored that is not on disk yet: the store's offset comes after it."""
         self._written = 0
         self._entries_before = 0
         self._next_offset: int | None = None
@@ -121,11 +123,20 @@ class RocksMemory:
                 # Only the loop opens a store anew, or it would lose it while it reads.
                 self._has_gap = True
                 return
-            self._put(found, max(self._next_offset or 0, changes[-1].offset + 1))
+            self._put(found, None, is_logged=False)
+            self._next_offset = max(self._next_offset or 0, changes[-1].offset + 1)
+            self._has_unlogged = True
 
     def restored(self, next_offset: int) -> None:
         """The store knows everything: what is remembered from now on moves its offset."""
         self._is_restored = True
+        try:
+            if self._store is not None and self._has_unlogged:
+                self._store.flush()
+        except StoreFault as fault:
+            self._has_gap = True
+            self._turn_read_only(fault)
+        self._has_unlogged = False
         self._write((), self._advanced(next_offset))
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
@@ -142,11 +153,17 @@ class RocksMemory:
             return
         self._put(changes, next_offset)
 
-    def _put(self, changes: Sequence[tuple[bytes, bytes | None]], next_offset: int | None) -> None:
+    def _put(
+        self,
+        changes: Sequence[tuple[bytes, bytes | None]],
+        next_offset: int | None,
+        *,
+        is_logged: bool = True,
+    ) -> None:
         offset = None if self._has_gap else next_offset
         try:
             if self._store is not None:
-                self._store.write(changes, offset)
+                self._store.write(changes, offset, is_logged=is_logged)
         except StoreFault as fault:
             self._has_gap = True
             self._turn_read_only(fault)

@@ -17,8 +17,9 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from streams.core.restoring import begin_at
 from streams.ports import Change, PartitionMemory
 
-# What is handed to a memory at once: one write of the store, and one look whether it is still wanted.
-_BATCH_MAX = 2_000
+# What is handed to a memory at once: one write of the store, and one look whether it is still wanted. Larger
+# writes no longer fit the processor's caches.
+_BATCH_MAX = 500
 _TURN_S = 0.2
 _ANSWER_WITHIN_S = 10.0
 # A broker that is away, or a topic whose leader moves, is asked again after so long.
@@ -35,6 +36,8 @@ _OPTIONS = {
     "queued.max.messages.kbytes": _AHEAD_KIB,
     "fetch.message.max.bytes": 4 << 20,
     "fetch.wait.max.ms": 50,
+    # Once so much is ahead, librdkafka would not ask again for a second, however soon it is taken.
+    "fetch.queue.backoff.ms": 5,
 }
 
 # Anything else mends itself: a broker that is away, a leader that moves.

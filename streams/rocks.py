@@ -59,6 +59,9 @@ class RocksStore:
             )
             self._memos = self._db.get_column_family(_MEMOS)
             self._family: rocks.ColumnFamily | None = self._db.get_column_family_handle(_MEMOS)
+            self._unlogged = rocks.WriteOptions()
+            # A property, whatever rocksdict's stubs say.
+            self._unlogged.disable_wal = True  # type: ignore[method-assign,assignment]
             self.bound(bytes_max=bytes_max, ttl_s=ttl_s)
         except Exception as trouble:
             raise _fault(trouble) from None
@@ -74,8 +77,17 @@ class RocksStore:
             raise _fault(trouble) from None
         return found
 
-    def write(self, changes: Iterable[tuple[bytes, bytes | None]], next_offset: int | None) -> None:
-        """Changes, and the offset after them, all or nothing; None deletes."""
+    def write(
+        self,
+        changes: Iterable[tuple[bytes, bytes | None]],
+        next_offset: int | None,
+        *,
+        is_logged: bool = True,
+    ) -> None:
+        """Changes, and the offset after them, all or nothing; None deletes.
+
+        What is not logged is lost with the process until somebody calls `flush`.
+        """
         batch = rocks.WriteBatch(raw_mode=True)
         try:
             for key, value in changes:
@@ -85,7 +97,7 @@ class RocksStore:
                     batch.put(key, value, self._family)
             if next_offset is not None:
                 batch.put(_NEXT_OFFSET, pack(">q", next_offset))
-            self._db.write(batch)
+            self._db.write(batch, None if is_logged else self._unlogged)
         except Exception as trouble:
             raise _fault(trouble) from None
 

@@ -16,21 +16,16 @@ from infra.kafka import librdkafka_options, producer_options
 from schemas.settings import KafkaSettings
 from schemas.wire import encode
 from streams.clock import SystemClock
-from streams.recalling import MemoryMemory
 from streams.remembered import RocksMemory
 from streams.restoring import Changelog, Progress
 from streams.rocks import BlockCache
 
 _RECORDS_MAX = 500_000
+# Either is enough: the one on a machine that is free, the other on one that is not.
+_PER_SECOND_MIN = 100_000.0
 _SHARE_MIN = 0.5
+_AT_ONCE = 2_000
 _CACHE_BYTES = 8 << 20
-
-
-class ReadOnly(MemoryMemory):
-    """What a consumer costs that keeps nothing."""
-
-    def restore(self, changes: object) -> None:
-        """Let them go by."""
 
 
 def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
@@ -41,18 +36,19 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     ours: list[float] = []
     peer: list[float] = []
     for turn in range(effort.rounds):
-        peer.append(_per_second(changelog, ReadOnly(LIMITS), records))
+        peer.append(_read_per_second(arena, topic, records))
         store = RocksMemory(
             arena.directory / f"restored-{turn}", LIMITS, BlockCache(_CACHE_BYTES), SystemClock()
         )
         ours.append(_per_second(changelog, store, records))
         store.close()
+    per_second, read = median(ours), median(peer)
+    yield Finding(what="restored, beside a consumer", ours=per_second, unit="records/s", peer=read)
     yield Finding(
         what="restored",
-        ours=median(ours),
+        ours=per_second,
         unit="records/s",
-        peer=median(peer),
-        target=_SHARE_MIN,
+        target=min(_PER_SECOND_MIN, _SHARE_MIN * read),
         bound="at least",
     )
     arena.delete(topic)
@@ -71,7 +67,21 @@ def _filled(arena: Arena, records: int) -> str:
     return topic
 
 
-def _per_second(changelog: Changelog, memory: MemoryMemory | RocksMemory, records: int) -> float:
+def _read_per_second(arena: Arena, topic: str, records: int) -> float:
+    """The plainest loop over librdkafka, with its own options."""
+    options = librdkafka_options(KafkaSettings(), arena.bootstrap)
+    consumer = ck.Consumer({**options, "group.id": "none", "enable.auto.commit": False})
+    began_s = time.perf_counter()
+    consumer.assign([ck.TopicPartition(topic, 0, 0)])
+    found = 0
+    while found < records:
+        found += len(consumer.consume(_AT_ONCE, 1.0))
+    took_s = time.perf_counter() - began_s
+    consumer.close()
+    return records / took_s
+
+
+def _per_second(changelog: Changelog, memory: RocksMemory, records: int) -> float:
     progress = Progress()
     began_s = time.perf_counter()
     changelog.restore(0, memory, progress, lambda: True)
