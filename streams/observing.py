@@ -289,7 +289,8 @@ class Tally:
         kafka.observe(timing.kafka_ms)
         queue.observe(timing.queue_ms)
         whole.observe(timing.total_ms)
-        if verdict.model is not None:
+        # An answer from memory names its model as well, and took no node's time.
+        if verdict.model is not None and verdict.decided_by == "model":
             self._of_node(verdict.model.node, verdict.model.tier).observe(timing.inference_ms)
 
     def dead_letter(self, stage: str, code: str) -> None:

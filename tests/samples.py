@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source
-from schemas.verdict import PolicyRef, Timing, Verdict
+from schemas.memory import Judged, Memo
+from schemas.verdict import ModelRef, PolicyRef, Timing, Verdict
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOURCE = Source(topic="content.critical", partition=3, offset=10, timestamp_ms=0)
@@ -46,4 +47,20 @@ LETTER = DeadLetter(
     tenant="forum",
     id="post",
     event=SOURCE,
+)
+MEMO = Memo(
+    v=1,
+    question_digest="3" * 32,
+    content_digest="1" * 32,
+    kind="moderate",
+    policy=PolicyRef(id="default", version=1, digest="2" * 32),
+    action="allow",
+    labels=(),
+    confidence=0.9,
+    coverage=1.0,
+    reasons=("model:none",),
+    original=Judged(tenant="forum", id="post", verdict_id="0" * 32),
+    judged_at_ms=1_000,
+    expires_at_ms=86_401_000,
+    model=ModelRef(name="m-7b", node="gpu-0"),
 )

@@ -14,12 +14,14 @@ from typing import assert_never
 import msgspec
 
 from schemas.event import Event, Kind, Priority, Source
+from schemas.memory import Memo
 from schemas.policy import Policy
 from schemas.verdict import (
     REV_FINAL,
     Action,
     DecidedBy,
     ModelRef,
+    Original,
     PolicyRef,
     Result,
     ScoredLabel,
@@ -89,6 +91,26 @@ def model_verdict(
     """The verdict of a model. `attempts` counts the questions put, this one included."""
     return _verdict(
         case, enforced(ruling, enforce=enforce), "model", timing, decided_at, attempts=attempts, model=model
+    )
+
+
+def cache_verdict(case: Case, memo: Memo, timing: Timing, decided_at: datetime, *, enforce: bool) -> Verdict:
+    """The verdict where an earlier answer stands for this copy; whether it may is `streams.core.reusing`'s.
+
+    The original is named within its tenant only; an event that comes again is no copy of itself.
+    """
+    ruling = Ruling(memo.action, memo.labels, memo.reasons, memo.confidence, memo.result)
+    first, event = memo.original, case.event
+    is_named = first.tenant == event.tenant and first.id != event.id
+    return _verdict(
+        case,
+        enforced(ruling, enforce=enforce),
+        "cache",
+        timing,
+        decided_at,
+        model=memo.model,
+        coverage=memo.coverage,
+        original=Original(id=first.id, verdict_id=first.verdict_id) if is_named else None,
     )
 
 
@@ -218,6 +240,7 @@ def _verdict(  # noqa: PLR0913  The parts of a verdict.
     attempts: int = 0,
     model: ModelRef | None = None,
     coverage: float = 1.0,
+    original: Original | None = None,
 ) -> Verdict:
     event = case.event
     rev = event.rejudge.rev if event.rejudge else REV_FINAL
@@ -244,5 +267,6 @@ def _verdict(  # noqa: PLR0913  The parts of a verdict.
         decided_at=decided_at,
         result=ruling.result,
         model=model,
+        original=original,
         run=event.rejudge.run if event.rejudge else None,
     )

@@ -63,12 +63,14 @@ def test_waits_are_counted_by_priority_and_inference_by_node():
     tally = Tally()
     tally.verdict(verdict())
     tally.verdict(verdict(decided_by="rule", model=None))
+    # It names the model that had answered before, and took none of its time.
+    tally.verdict(verdict(decided_by="cache"))
 
     status = tally.onto(EMPTY)
 
     [critical] = [waits for waits in status.waits if waits.priority == "critical"]
-    assert (critical.kafka.count, critical.queue.count, critical.total.count) == (2, 2, 2)
-    assert critical.kafka.sum_ms == 6.0
+    assert (critical.kafka.count, critical.queue.count, critical.total.count) == (3, 3, 3)
+    assert critical.kafka.sum_ms == 9.0
     assert critical.total.quantile(0.5) == pytest.approx(375.0, abs=125.0)
     [node] = status.inference
     assert (node.node, node.tier, node.took.count, node.took.sum_ms) == ("node-a", "default", 1, 400.0)

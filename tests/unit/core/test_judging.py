@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from samples import MEMO
 from strategies import events, results, shares, sources
 
 from schemas.event import PRIORITIES, Moderate, Rejudge, Source
@@ -18,6 +19,7 @@ from streams.core.digest import content_digest, verdict_id
 from streams.core.judging import (
     Case,
     Ruling,
+    cache_verdict,
     enforced,
     fallback_verdict,
     model_verdict,
@@ -230,3 +232,44 @@ def test_the_parts_of_the_time_are_never_negative_and_add_up(written, decided, w
 
 def test_a_moment_is_in_utc():
     assert moment(1_700_000_000_123) == datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC)
+
+
+# -- what was answered before --
+
+
+def from_memory(event=CASE.event, *, enforce=True, **changes):
+    memo = replace(MEMO, **{"original": replace(MEMO.original, tenant="acme")} | changes)
+    return cache_verdict(CASE._replace(event=event), memo, TIMING, NOW, enforce=enforce), memo
+
+
+def test_a_copy_gets_the_answer_under_its_own_name():
+    verdict, memo = from_memory(labels=scored(spam=0.6), action="label", result=Result(risk=0.1))
+    assert (verdict.tenant, verdict.id, verdict.source) == ("acme", "post-1", CASE.source)
+    assert verdict.verdict_id == verdict_id("acme", "post-1", CASE.content_digest, 2)
+    assert (verdict.decided_by, verdict.status, verdict.rev, verdict.attempts) == ("cache", "final", 2, 0)
+    assert (verdict.action, verdict.labels, verdict.result) == (memo.action, memo.labels, memo.result)
+    assert (verdict.confidence, verdict.coverage) == (memo.confidence, memo.coverage)
+    assert (verdict.reasons, verdict.model, verdict.policy) == (memo.reasons, memo.model, CASE.policy)
+    assert decode_verdict(encode(verdict)) == verdict
+
+
+def test_the_original_is_named_within_its_tenant_only():
+    verdict, memo = from_memory()
+    assert verdict.original is not None
+    assert (verdict.original.id, verdict.original.verdict_id) == ("post", memo.original.verdict_id)
+    assert from_memory(original=replace(MEMO.original, tenant="other"))[0].original is None
+
+
+def test_an_event_that_comes_again_is_no_copy_of_itself():
+    assert from_memory(replace(CASE.event, id="post"))[0].original is None
+
+
+def test_a_remembered_block_becomes_a_review_while_enforcement_is_off():
+    verdict, _ = from_memory(action="block", reasons=("model:spam",), enforce=False)
+    assert (verdict.action, verdict.reasons) == ("review", ("model:spam", "enforce_off"))
+    assert from_memory(action="block")[0].action == "block"
+
+
+def test_a_replay_is_answered_from_memory_with_the_revision_it_asks_for():
+    verdict, _ = from_memory(replace(CASE.event, rejudge=Rejudge(run="r", rev=5)))
+    assert (verdict.rev, verdict.run) == (5, "r")
