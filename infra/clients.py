@@ -183,12 +183,12 @@ class Reader:
             [TopicPartition(topic, partition, high) for topic, partition, _, high in self._bounds(topics)]
         )
 
-    def start_at_beginning(self, topics: Sequence[str]) -> None:
-        """Everything that is there."""
+    def start_at_beginning(self, topics: Sequence[str], only: int | None = None) -> None:
+        """Everything that is there; of one partition, where one is named."""
         self._assign(
             [
                 TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic, partition, _, _ in self._bounds(topics)
+                for topic, partition, _, _ in self._bounds(topics, only)
             ]
         )
 
@@ -201,10 +201,12 @@ class Reader:
             ]
         )
 
-    def ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-        """The offset after the last record of each partition that has any."""
+    def ends(self, topics: Sequence[str], only: int | None = None) -> dict[tuple[str, int], int]:
+        """The offset after the last record of each partition that has any; or of one partition."""
         return {
-            (topic, partition): high for topic, partition, low, high in self._bounds(topics) if high > low
+            (topic, partition): high
+            for topic, partition, low, high in self._bounds(topics, only)
+            if high > low
         }
 
     def read(self, *, within_s: float = _POLL_S) -> Iterator[Found]:
@@ -223,9 +225,10 @@ class Reader:
                 raise _unreadable(problem)
             # Anything else mends itself: a broker that is away, a leader that moves.
 
-    def _bounds(self, topics: Sequence[str]) -> Iterator[tuple[str, int, int, int]]:
+    def _bounds(self, topics: Sequence[str], only: int | None = None) -> Iterator[tuple[str, int, int, int]]:
         for topic in topics:
-            for partition in range(partitions_of(self._cluster, topic)):
+            partitions = range(partitions_of(self._cluster, topic)) if only is None else (only,)
+            for partition in partitions:
                 low, high = self._bounds_of(TopicPartition(topic, partition))
                 yield topic, partition, low, high
 

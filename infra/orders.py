@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
-from infra.clients import Writer, reach
+from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
+from infra.reading import read_to_end
 from infra.running import worker_statuses
-from schemas.control import Control, Enforce, Pause
+from schemas.control import Control, Enforce, Pause, Purge, PurgeAbout
+from schemas.errors import UnknownVersion, WireError
 from schemas.event import PRIORITIES, Priority
 from schemas.settings import Settings
-from schemas.wire import encode
+from schemas.wire import decode_control, encode
+from streams.core.cuts import Cuts
+from streams.core.orders import Orders, cut_of
 from streams.observing import WorkerStatus
 from streams.ports import Clock
 from streams.topics import Topics
@@ -38,6 +42,35 @@ def enforcing(clock: Clock, *, active: bool) -> list[Control]:
     return [Enforce(v=1, issued_at=_moment(clock), active=active)]
 
 
+def purge(about: PurgeAbout, value: str, before_ms: int, clock: Clock, standing: Cuts) -> Purge:
+    """The order that has answers forgotten; a moment that was named before, and is later, stays.
+
+    Only the latest order of a subject is kept in the topic: one that went back would let older answers in
+    again wherever a worker starts anew.
+    """
+    before_ms = max(before_ms, standing.before_ms(about, value) or 0)
+    before = datetime.fromtimestamp(before_ms / 1_000, UTC)
+    return Purge(v=1, issued_at=_moment(clock), about=about, value=value, before=before)
+
+
+def standing_orders(settings: Settings, cluster: Cluster) -> Orders:
+    """What all orders that were given amount to now."""
+    orders = Orders()
+    topic = Topics.of(settings.topics).control
+    for found in read_to_end(settings, cluster, topic):
+        try:
+            orders = orders.after(decode_control(found.value))
+        except UnknownVersion as error:
+            raise Failure(
+                f"A newer Penstock wrote to the topic {topic} ({error.detail}): update this one.",
+                exit_code=ExitCode.UNKNOWN_VERSION,
+            ) from None
+        except WireError:
+            # No order of ours: no worker obeys it.
+            continue
+    return orders
+
+
 def is_obeyed(order: Control, status: WorkerStatus) -> bool:
     """Whether a worker does what an order says."""
     match order:
@@ -45,6 +78,8 @@ def is_obeyed(order: Control, status: WorkerStatus) -> bool:
             return (order.priority in status.paused) == order.active
         case Enforce():
             return status.enforce == order.active
+        case Purge():
+            return _is_purged(order, status)
         case _:
             assert_never(order)
 
@@ -58,6 +93,12 @@ def give(orders: Sequence[Control], settings: Settings) -> str:
         writer.write(topic, order.subject.encode(), encode(order))
     writer.flush()
     return _await_obedience(orders, lambda: worker_statuses(Path(settings.data_dir)))
+
+
+def _is_purged(order: Purge, status: WorkerStatus) -> bool:
+    """Whether a worker tells of this cut-off, or of a later one that covers it."""
+    cut = cut_of(order)
+    return max(status.purged.get(cut.subject, -1), status.purged.get("all", -1)) >= cut.before_ms
 
 
 def _await_obedience(orders: Sequence[Control], ask: Callable[[], dict[str, WorkerStatus | None]]) -> str:

@@ -6,12 +6,11 @@ pointer has the document. Files and their mistakes are `infra.policies`'s.
 
 from __future__ import annotations
 
-import time
 from typing import Literal, NamedTuple
 
-from infra.clients import Cluster, Reader, Writer, partitions_of, reach
+from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
-from infra.kafka import unreachable
+from infra.reading import read_to_end
 from schemas.errors import UnknownVersion, WireError
 from schemas.policy import ActivePolicy
 from schemas.settings import Settings
@@ -22,8 +21,6 @@ from streams.core.rules import BadPolicy, CompiledPolicy, Document, compile_docu
 from streams.topics import Topics
 
 HISTORY_MAX = 1_000
-# The topic is small: a thousand documents of 4 MiB would take this long from a slow disk.
-_READ_WITHIN_S = 60.0
 
 
 class Refused(NamedTuple):
@@ -36,12 +33,10 @@ def read_book(settings: Settings, cluster: Cluster | None = None) -> PolicyBook:
     """Everything that the topic says now. Nothing is compiled."""
     cluster = cluster or reach(settings)
     topic = Topics.of(settings.topics).policy
-    partitions_of(cluster, topic)
-    reader = Reader(settings, cluster)
-    try:
-        return _read_to_end(reader, topic, cluster.bootstrap)
-    finally:
-        reader.close()
+    book = PolicyBook()
+    for found in read_to_end(settings, cluster, topic):
+        _apply(book, topic, found.key, found.value)
+    return book
 
 
 def push(compiled: CompiledPolicy, settings: Settings) -> Literal["active", "already_active"]:
@@ -130,23 +125,6 @@ def _write(settings: Settings, cluster: Cluster, compiled: CompiledPolicy, succe
     writer.flush()
     writer.write(topic, active_key(successor.id), encode(successor))
     writer.flush()
-
-
-def _read_to_end(reader: Reader, topic: str, bootstrap: str) -> PolicyBook:
-    book = PolicyBook()
-    left = reader.ends([topic])
-    reader.start_at_beginning([topic])
-    # The end is fixed before reading: whoever writes meanwhile does not keep us here. The last records before
-    # it may have been compacted away, so an offset beyond it ends the reading, too.
-    deadline = time.monotonic() + _READ_WITHIN_S
-    while left:
-        if time.monotonic() > deadline:
-            raise unreachable(bootstrap, _READ_WITHIN_S)
-        for found in reader.read():
-            _apply(book, topic, found.key, found.value)
-            if found.offset + 1 >= left.get((found.topic, found.partition), 0):
-                left.pop((found.topic, found.partition), None)
-    return book
 
 
 def _apply(book: PolicyBook, topic: str, key: bytes | None, value: bytes | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -40,4 +40,25 @@ class Enforce(_Order, frozen=True, kw_only=True, tag="enforce"):
         return "enforce"
 
 
-Control = Pause | Enforce
+PurgeAbout = Literal["digest", "policy", "model", "all"]
+
+
+class Purge(_Order, frozen=True, kw_only=True, tag="purge"):
+    """Answer for copies no more with what was judged before a moment, also where it comes in later."""
+
+    about: Annotated[PurgeAbout, Meta(description="Which answers.")]
+    value: Annotated[
+        str,
+        Meta(max_length=200, description="A content's or question's digest, a policy's id, a model's name."),
+    ] = ""
+    before: Annotated[
+        Moment, Meta(description="The cut-off; it never moves back: the latest one of a subject counts.")
+    ]
+
+    @property
+    def subject(self) -> str:
+        """The key under which a later order replaces this one."""
+        return f"purge/{self.about}/{self.value}" if self.value else f"purge/{self.about}"
+
+
+Control = Pause | Enforce | Purge

@@ -383,6 +383,17 @@ class JudgeSettings(_Branch, frozen=True, kw_only=True):
             extra=LIVE,
         ),
     ] = 900
+    copies_waiting_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description=(
+                "Copies of a partition that may wait for the answer to their text; at the bound it is held."
+            ),
+            extra=LIVE,
+        ),
+    ] = 1_000
     probe_interval_ms: Annotated[
         int, Meta(ge=100, le=60_000, description="How often a node that is out is probed.", extra=LIVE)
     ] = 1_000
@@ -428,6 +439,43 @@ class MemorySettings(_Branch, frozen=True, kw_only=True):
             ge=1, le=8_760, description="No answer is reused for longer, whatever a policy says.", extra=LIVE
         ),
     ] = 168
+
+
+class CampaignSettings(_Branch, frozen=True, kw_only=True):
+    """When many copies of one text are told as a campaign, in the topic `campaigns`."""
+
+    enabled: Annotated[bool, Meta(description="Whether campaigns are told.", extra=LIVE)] = True
+    copies_min: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=1_000_000,
+            description="Copies within the window that make a campaign; it is told again with each doubling.",
+            extra=LIVE,
+        ),
+    ] = 20
+    authors_min: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Authors that it takes; events without one are all of the same.",
+            extra=LIVE,
+        ),
+    ] = 5
+    window_s: Annotated[
+        int,
+        Meta(ge=10, le=604_800, description="The window, by the records' Kafka timestamps.", extra=LIVE),
+    ] = 3_600
+    texts_max: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=1_000_000,
+            description="Texts counted at a time in a partition; about 1 KiB each.",
+            extra=LIVE,
+        ),
+    ] = 4_096
 
 
 class NodeSettings(_Branch, frozen=True, kw_only=True):
@@ -640,6 +688,7 @@ class Settings(_Branch, frozen=True, kw_only=True):
     limits: LimitSettings = field(default_factory=LimitSettings)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    campaigns: CampaignSettings = field(default_factory=CampaignSettings)
     nodes: Annotated[
         tuple[NodeSettings, ...],
         Meta(

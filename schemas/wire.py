@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from schemas.campaign import Campaign
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.errors import MalformedPayload, TooLarge, UnknownKind, UnknownVersion, WireError
@@ -166,6 +167,7 @@ _OWN_BYTES_MAX = 32 << 20
 decode_pending = WireDecoder(Pending, bytes_max=_OWN_BYTES_MAX, tag="kind")
 decode_verdict = WireDecoder(Verdict, bytes_max=_OWN_BYTES_MAX)
 decode_dead_letter = WireDecoder(DeadLetter, bytes_max=_OWN_BYTES_MAX)
+decode_campaign = WireDecoder(Campaign, bytes_max=1 << 20)
 # A memo is bounded by its labels and codes; this is what a node's longest answer could make of them.
 decode_memo = WireDecoder(Memo, bytes_max=1 << 20)
 decode_policy = WireDecoder(Policy, bytes_max=POLICY_BYTES_MAX, tag="type")

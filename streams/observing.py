@@ -207,6 +207,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     policies: tuple[PolicyStatus, ...] = ()
     enforce: bool = True
     paused: tuple[Priority, ...] = ()
+    purged: dict[str, int] = msgspec.field(default_factory=dict)
+    """The latest cut-offs in force: of each subject the moment before which no answer is reused."""
     decided: dict[str, int] = msgspec.field(default_factory=dict)
     """Verdicts by `decided_by`."""
     dead_letters: int = 0

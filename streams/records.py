@@ -6,6 +6,7 @@ as a rule.
 
 from __future__ import annotations
 
+from schemas.campaign import Campaign
 from schemas.event import Source
 from schemas.pending import Pending
 from schemas.verdict import Verdict
@@ -38,6 +39,11 @@ def pending_record(topics: Topics, pending: Pending, trace: TraceParent | None) 
         encode(pending),
         _headers(trace),
     )
+
+
+def campaign_record(topics: Topics, campaign: Campaign) -> Outgoing:
+    """A campaign's step, beside its earlier ones."""
+    return Outgoing(topics.campaigns, BY_KEY, campaign.content_digest.encode(), encode(campaign))
 
 
 def _headers(trace: TraceParent | None) -> Headers:

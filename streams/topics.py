@@ -59,6 +59,11 @@ class Topics:
         return f"{self.prefix}dead-letters"
 
     @property
+    def campaigns(self) -> str:
+        """Where it is told that many send one text."""
+        return f"{self.prefix}campaigns"
+
+    @property
     def policy(self) -> str:
         """Policy documents, and which of them are active."""
         return f"{self.prefix}policy"
@@ -128,5 +133,6 @@ def table(settings: TopicSettings, *, brokers: int) -> Iterator[Topic]:
             "retention.ms": str(settings.memory_retention_hours * _HOUR_MS),
         },
     )
+    yield Topic(names.campaigns, names.partitions, replication, kept)
     yield Topic(names.policy, 1, replication, compacted)
     yield Topic(names.control, 1, replication, compacted)

@@ -14,7 +14,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.control import Control, Enforce, Pause
+from schemas.campaign import Campaign
+from schemas.control import Control, Enforce, Pause, Purge
 from schemas.dead_letter import DeadLetter, Header
 from schemas.event import (
     KINDS,
@@ -340,4 +341,32 @@ def orders() -> st.SearchStrategy[Control]:
     return st.one_of(
         st.builds(Pause, v=st.just(1), issued_at=moments, priority=priorities, active=st.booleans()),
         st.builds(Enforce, v=st.just(1), issued_at=moments, active=st.booleans()),
+        purges(),
     )
+
+
+def purges(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Purge]:
+    made = {
+        "v": st.just(1),
+        "issued_at": moments,
+        "about": st.sampled_from(["digest", "policy", "model", "all"]),
+        "value": texts,
+        "before": moments,
+    }
+    return st.builds(Purge, **(made | fields))
+
+
+def campaigns(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Campaign]:
+    moments_ms = st.integers(0, INT63_MAX)
+    made = {
+        "v": st.just(1),
+        "content_digest": digests,
+        "tenant": tenants,
+        "kind": kinds,
+        "step": counts,
+        "copies": counts,
+        "authors_estimated": counts,
+        "first_seen_ms": moments_ms,
+        "last_seen_ms": moments_ms,
+    }
+    return st.builds(Campaign, **(made | fields))

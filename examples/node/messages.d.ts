@@ -56,7 +56,8 @@ export interface EventFields {
 /** Penstock's own: an operator's order, in `control`. */
 export type Control =
   | Pause
-  | Enforce;
+  | Enforce
+  | Purge;
 
 /** What every Control has. */
 export interface ControlFields {
@@ -279,6 +280,27 @@ export interface Header {
   key: string;
   /** [Base64] */
   value: string | null;
+}
+
+/** One step of a text's growth; a later step has greater figures. */
+export interface Campaign {
+  /** Version of this message's shape. */
+  v: 1;
+  /** What the text is, as verdicts name it. [matches `^[0-9a-f]{32}$`] */
+  content_digest: string;
+  /** Whose copy it was that made the step. [matches `^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`] */
+  tenant: string;
+  kind: Kind;
+  /** 1 at the threshold, and one more with each doubling. [0 to 2^31-1] */
+  step: number;
+  /** Within the window, roughly: somewhat more than one window. [0 to 2^31-1] */
+  copies: number;
+  /** How many wrote them, within some per cent. [0 to 2^31-1] */
+  authors_estimated: number;
+  /** When the first copy came, by Kafka's timestamps, in ms since the epoch. [0 to 2^63-1] */
+  first_seen_ms: number;
+  /** When the copy came that made the step. [0 to 2^63-1] */
+  last_seen_ms: number;
 }
 
 /** The event, what triage found, and where it came from. */
@@ -618,4 +640,15 @@ export interface Enforce extends ControlFields {
   order: "enforce";
   /** False: block nothing, have it reviewed. */
   active: boolean;
+}
+
+/** Answer for copies no more with what was judged before a moment, also where it comes in later. */
+export interface Purge extends ControlFields {
+  order: "purge";
+  /** Which answers. */
+  about: "all" | "digest" | "model" | "policy";
+  /** A content's or question's digest, a policy's id, a model's name. [at most 200 characters] */
+  value?: string;
+  /** The cut-off; it never moves back: the latest one of a subject counts. [RFC 3339, with its offset] */
+  before: string;
 }

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("infra.cli.pause", "Hold back a priority, or all of them, on every worker."),
     "resume": ("infra.cli.resume", "Let a priority, or all of them, go on."),
     "enforce": ("infra.cli.enforce", "Turn blocking on or off; off makes every block a review."),
+    "cache": ("infra.cli.cache", "Look at remembered answers, and have them forgotten."),
     "doctor": ("infra.cli.doctor", "Check this machine and what Penstock needs, and say what to do."),
     "config": ("infra.cli.config", "Show the settings, and where each value comes from."),
     "version": ("infra.cli.version", "Show the version."),

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from schemas.campaign import Campaign
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter, Stage
 from schemas.event import KINDS, PRIORITIES, Event
@@ -26,6 +27,7 @@ MESSAGES: Mapping[str, tuple[Any, str]] = {
     "event": (Event, "What apps write to `content.*`."),
     "verdict": (Verdict, "What services read from `verdicts`."),
     "dead_letter": (DeadLetter, "What could not be judged, in `dead-letters`."),
+    "campaign": (Campaign, "What services may read from `campaigns`: many copies of one text."),
     "pending": (Pending, "Penstock's own: what triage left to the model, in `pending.*`."),
     "memo": (Memo, "Penstock's own: a remembered answer, in `memory`."),
     "policy": (Policy, "Penstock's own: a policy document, in `policy` under `doc/<digest>`."),

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
+from schemas.control import PurgeAbout
 from schemas.memory import Memo
-
-About = Literal["digest", "policy", "model", "all"]
 
 CUTS_MAX = 1_000
 """So many are kept by themselves; digests that are forgotten one by one would otherwise pile up for ever."""
 
-_NEVER_MS = -1
+_NEVER_MS = -(1 << 63)
 
 
 class Cut(NamedTuple):
     """Refuses what was judged before a moment."""
 
-    about: About
+    about: PurgeAbout
     value: str
     """The digest (of a content or a question), the policy's id, or the model's name; empty for `all`."""
     before_ms: int
@@ -56,7 +55,7 @@ class Cuts:
     """The cuts in force; asking costs the same however many there are."""
 
     # The subject given last stands last.
-    _in_force: dict[tuple[About, str], int] = field(default_factory=dict)
+    _in_force: dict[tuple[PurgeAbout, str], int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._in_force)
@@ -79,7 +78,7 @@ class Cuts:
             in_force["all", ""] = widened_ms
         return Cuts(in_force)
 
-    def before_ms(self, about: About, value: str = "") -> int | None:
+    def before_ms(self, about: PurgeAbout, value: str = "") -> int | None:
         """The moment of one subject; None where it was never cut."""
         return self._in_force.get((about, value))
 

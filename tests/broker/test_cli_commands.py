@@ -226,7 +226,7 @@ def test_the_doctor_finds_nothing_to_mend(penstock: Callable[..., Said]) -> None
     assert said.code == ExitCode.OK, said.out
     assert "fail" not in said.out
     assert "ok    worker-1" in said.out
-    assert "ok    topics           12, all as the table says" in said.out
+    assert "ok    topics           14, all as the table says" in said.out
 
 
 def test_without_a_worker_the_status_says_so_and_an_order_is_kept_for_later(

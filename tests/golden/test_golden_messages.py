@@ -24,6 +24,7 @@ DECODERS = {
     "event": wire.event_decoder(1_000_000),
     "verdict": wire.decode_verdict,
     "dead_letter": wire.decode_dead_letter,
+    "campaign": wire.decode_campaign,
     "pending": wire.decode_pending,
     "memo": wire.decode_memo,
     "policy": wire.decode_policy,

@@ -10,6 +10,7 @@ import pytest
 from msgspec import inspect
 
 from infra.wording import told
+from schemas.campaign import Campaign
 from schemas.dead_letter import DeadLetter
 from schemas.event import Event
 from schemas.memory import Memo
@@ -39,7 +40,17 @@ def _patterns(kind: object, seen: set[object]) -> Iterator[str]:
 
 
 def test_every_pattern_has_its_words_and_no_words_are_left_over() -> None:
-    messages = (*get_args(Event), Pending, Memo, Verdict, DeadLetter, Policy, ActivePolicy, Settings)
+    messages = (
+        *get_args(Event),
+        Pending,
+        Campaign,
+        Memo,
+        Verdict,
+        DeadLetter,
+        Policy,
+        ActivePolicy,
+        Settings,
+    )
     found = {one for message in messages for one in _patterns(inspect.type_info(message), set())}
     assert len(found) > 5
     assert [pattern for pattern in found if in_words(pattern) is None] == []

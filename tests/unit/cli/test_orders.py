@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from infra.orders import enforcing, is_obeyed, pauses
+from infra.orders import enforcing, is_obeyed, pauses, purge
 from schemas.control import Enforce, Pause
 from schemas.event import PRIORITIES, Priority
 from streams.clock import ManualClock
+from streams.core.cuts import Cut, Cuts
+from streams.core.orders import Orders
 from streams.observing import WorkerStatus
 
 CLOCK = ManualClock()
@@ -39,3 +42,23 @@ def test_enforcing_is_obeyed_when_the_worker_says_so() -> None:
     assert not is_obeyed(order, _status())
     assert is_obeyed(order, _status(enforce=False))
     assert order.issued_at.timestamp() * 1_000 == CLOCK.wall_ms()
+
+
+def _telling(*cuts: Cut) -> WorkerStatus:
+    return replace(_status(), purged={cut.subject: cut.before_ms for cut in cuts})
+
+
+def test_a_purge_is_obeyed_when_the_worker_tells_of_it_or_of_one_that_covers_it() -> None:
+    order = purge("model", "m-7b", 5_000, CLOCK, Cuts())
+    assert not is_obeyed(order, _status())
+    assert not is_obeyed(order, _telling(Cut("model", "m-7b", 4_999), Cut("model", "other", 9_000)))
+    assert is_obeyed(order, _telling(Cut("model", "m-7b", 5_000)))
+    assert is_obeyed(order, _telling(Cut("all", "", 5_001)))
+    assert is_obeyed(order, replace(_status(), purged=Orders().after(order).purged))
+
+
+def test_a_purge_that_would_go_back_in_time_says_the_later_moment_again() -> None:
+    standing = Cuts().after(Cut("all", "", 7_000))
+    assert purge("all", "", 5_000, CLOCK, standing).before.timestamp() == 7
+    assert purge("all", "", 9_000, CLOCK, standing).before.timestamp() == 9
+    assert purge("policy", "default", 5_000, CLOCK, standing).before.timestamp() == 5

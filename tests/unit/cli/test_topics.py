@@ -22,7 +22,7 @@ def _as_wanted() -> dict[str, Existing]:
 
 
 def test_a_cluster_as_the_table_says_has_no_differences() -> None:
-    assert len(WANTED) == 12
+    assert len(WANTED) == 14
     assert differences(WANTED, _as_wanted()) == []
 
 
@@ -66,4 +66,4 @@ def test_the_order_of_cleanup_policies_does_not_matter() -> None:
 def test_all_differences_are_told_at_once_with_the_code_for_topics() -> None:
     failure = drifted(differences(WANTED, {}))
     assert failure.exit_code == ExitCode.TOPICS
-    assert failure.sentence.count("is missing") == 12
+    assert failure.sentence.count("is missing") == 14

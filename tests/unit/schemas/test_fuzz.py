@@ -32,6 +32,7 @@ DECODERS = {
     "verdict": wire.decode_verdict,
     "dead_letter": wire.decode_dead_letter,
     "pending": wire.decode_pending,
+    "campaign": wire.decode_campaign,
     "memo": wire.decode_memo,
     "policy": wire.decode_policy,
     "active_policy": wire.decode_active_policy,

@@ -40,6 +40,11 @@ def test_a_verdict_comes_back_as_it_was(verdict):
     assert wire.decode_verdict(wire.encode(verdict)) == verdict
 
 
+@given(messages.campaigns())
+def test_a_campaign_comes_back_as_it_was(campaign):
+    assert wire.decode_campaign(wire.encode(campaign)) == campaign
+
+
 @given(messages.memos())
 def test_a_memo_comes_back_as_it_was(memo):
     assert wire.decode_memo(wire.encode(memo)) == memo

@@ -174,6 +174,7 @@ UNKNOWN = [
     (wire.decode_dead_letter, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
     (wire.decode_policy, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
     (wire.decode_active_policy, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
+    (wire.decode_campaign, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
     (wire.decode_memo, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
     (wire.decode_pending, b'{"v":2}', UnknownVersion, "$.v", "version 2, this release reads 1"),
     (

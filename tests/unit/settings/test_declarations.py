@@ -47,7 +47,7 @@ def test_the_settings_of_a_node_all_need_a_restart() -> None:
 def test_a_name_says_its_unit() -> None:
     """A bare number in a file is read right: every number ends in its unit, or is a count or an address."""
     numbers = [leaf.path for leaf in ALL if isinstance(leaf.kind, (inspect.IntType, inspect.FloatType))]
-    units = ("_ms", "_us", "_s", "_bytes", "_mb", "_kbytes", "_hours", "_max", "_tokens", "_ratio")
+    units = ("_ms", "_us", "_s", "_bytes", "_mb", "_kbytes", "_hours", "_max", "_min", "_tokens", "_ratio")
     counts = ("port", "slots", "seed", "workers", "partitions", "replication")
     assert [path for path in numbers if not path.endswith(units + counts)] == []
 
