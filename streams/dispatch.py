@@ -153,6 +153,12 @@ class Dispatch(Service):
         self._put_back(job)
         self._kick()
 
+    def promote(self, job: Job, lane: int) -> None:
+        """Let a job that waits go on in another lane; one that is on a node is as far as it can be."""
+        job.lane = lane
+        if self._lanes.move(job, lane):
+            self._kick()
+
     def begin_drain(self) -> None:
         """Give up what waits; what is on a node is finished."""
         for job in self._lanes.remove(lambda _: True):

@@ -58,6 +58,18 @@ class Lanes(Generic[T]):
         lane = self._next_lane()
         return None if lane is None else heappop(self._heaps[lane])[3]
 
+    def move(self, item: T, lane: int) -> bool:
+        """Let one who waits go on in another lane, with its time and deadline; whether it did wait."""
+        for heap in self._heaps:
+            for at, entry in enumerate(heap):
+                if entry[3] is item:
+                    heap[at] = heap[-1]
+                    heap.pop()
+                    heapify(heap)
+                    heappush(self._heaps[lane], entry)
+                    return True
+        return False
+
     def expired(self, now_ms: float) -> Iterator[T]:
         """Take out everybody whose deadline has passed."""
         for heap in self._heaps:

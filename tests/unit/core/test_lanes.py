@@ -58,6 +58,15 @@ class LanesMachine(RuleBasedStateMachine):
             self.passed_over[other] = self.passed_over[other] + 1 if other in busy - {lane} else 0
         self.waiting.remove((lane, place))
 
+    @rule(number=st.integers(1, 60), lane=lane_numbers)
+    def move(self, number, lane):
+        """Small integers are the same object wherever they stand."""
+        mine = [entry for entry in self.waiting if entry[1][2] == number]
+        assert self.lanes.move(number, lane) == bool(mine)
+        if mine:
+            self.waiting.remove(mine[0])
+            self.waiting.append((lane, mine[0][1]))
+
     @rule()
     def expire(self):
         gone = list(self.lanes.expired(self.now_ms))

@@ -47,6 +47,7 @@ class Asker:
         """Each job's id, its outcome (None: given up), and after how long."""
         self.is_wanted = True
         self._ids: list[str] = []
+        self._jobs: dict[str, Job] = {}
 
     def ask(
         self,
@@ -64,16 +65,18 @@ class Asker:
                 if on_done is not None:
                     on_done()
 
-            self.dispatch.submit(
-                Job(
-                    question=Question(Moderate(v=1, id=id_, text="x"), POLICY, deadline_ms),
-                    lane=lane,
-                    arrived_ms=now_ms(),
-                    done=done,
-                    is_wanted=lambda: self.is_wanted,
-                    give_up=lambda id_=id_: self._end(id_, None),
-                )
+            self._jobs[id_] = Job(
+                question=Question(Moderate(v=1, id=id_, text="x"), POLICY, deadline_ms),
+                lane=lane,
+                arrived_ms=now_ms(),
+                done=done,
+                is_wanted=lambda: self.is_wanted,
+                give_up=lambda id_=id_: self._end(id_, None),
             )
+            self.dispatch.submit(self._jobs[id_])
+
+    def job(self, id_: str) -> Job:
+        return self._jobs[id_]
 
     def _end(self, id_: str, outcome: Outcome | None) -> None:
         self.ended.append((id_, outcome, now_ms() - self.began_ms))
@@ -169,6 +172,34 @@ async def test_critical_overtakes_a_backlog_of_low():
         assert asker.after_ms("urgent") <= 2 * SERVICE_MS + 1
         asker.dispatch.begin_drain()
         await asker.all_ended()
+
+
+@virtual
+async def test_a_job_that_is_pulled_forward_overtakes_the_backlog_of_its_lane():
+    node = FakeNode(slots=1)
+    async with asking(node) as asker:
+        asker.ask(*ids(100, "low"), lane=3)
+        copied = asker.job("low-99")
+        asker.ask(*ids(10, "high"), lane=1)
+        asker.dispatch.promote(copied, 0)
+        await reaches(lambda: len(node.asked) == 2)
+        assert [id_ for id_, _ in node.asked] == ["low-0", "low-99"]
+        waiting = {lane.priority: lane.waiting for lane in asker.dispatch.lanes()}
+        assert (waiting["critical"], waiting["high"], waiting["low"]) == (0, 10, 98)
+        asker.dispatch.begin_drain()
+        await asker.all_ended()
+        asker.outcomes()
+
+
+@virtual
+async def test_a_job_on_a_node_is_pulled_forward_in_vain_and_ends_once():
+    node = FakeNode(slots=1)
+    async with asking(node) as asker:
+        asker.ask("a", lane=3)
+        await reaches(lambda: len(node.asked) == 1)
+        asker.dispatch.promote(asker.job("a"), 0)
+        await asker.all_ended()
+        assert isinstance(asker.outcomes()["a"], Judged)
 
 
 @virtual
