@@ -44,7 +44,8 @@ def is_suspect(event: Event, flags: Collection[str]) -> bool:
     """Whether any text of an event is; `flags` are what triage found in its main one."""
     if INVISIBLE in flags:
         return True
-    return any(_speaks_to_a_model(text) for _, text in texts_of(event) if text)
+    shown = (*event.context, *(text for _, text in texts_of(event)))
+    return any(_speaks_to_a_model(text) for text in shown if text)
 
 
 def _speaks_to_a_model(text: str) -> bool:

@@ -47,6 +47,7 @@ def test_who_talks_to_the_model_is_suspected_in_any_field(text):
     plain = {"v": 1, "id": "1"}
     assert is_suspect(Moderate(**plain, text=text), ())
     assert is_suspect(Moderate(**plain, text="hello", context={"title": text}), ())
+    assert is_suspect(Moderate(**plain, text="hello", context={text: "x"}), ())
     assert is_suspect(ReviewBan(**plain, account="a", ground=text), ())
     assert is_suspect(ReviewBan(**plain, account="a", ground="spam", evidence=("x", text)), ())
     assert is_suspect(AnalyzeUser(**plain, account="a", posts=("x", text)), ())
