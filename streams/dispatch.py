@@ -148,6 +148,18 @@ class Dispatch(Service):
         work = f"{len(self._running)} in flight, {len(self._lanes)} waiting"
         return f"<Dispatch [{up} of {len(self._members)} up | {work}]>"
 
+    async def on_start(self) -> None:
+        """Hear of each node which model it serves: copies are looked up under the models' names.
+
+        A node that does not answer now is told by its first answer; without it nobody is asked there anyhow.
+        """
+        unknown = [member.node for member in self._members if not member.node.model]
+        await asyncio.gather(*(node.probe() for node in unknown), return_exceptions=True)
+
+    def models(self) -> tuple[str, ...]:
+        """The models that the nodes serve, as far as they are known, each once."""
+        return tuple(dict.fromkeys(member.node.model for member in self._members if member.node.model))
+
     def submit(self, job: Job) -> None:
         """Queue a job; one of its callbacks is called exactly once."""
         self._put_back(job)

@@ -290,6 +290,10 @@ class Node(Protocol):
     def name(self) -> str: ...
     @property
     def slots(self) -> int: ...
+    @property
+    def model(self) -> str:
+        """Which model answers there; empty until a probe or an answer has told, where no setting does."""
+        ...
 
     async def judge(self, question: Question) -> Answer:
         """Ask; raises a `NodeFault`. Cancelling it frees the slot on the node."""

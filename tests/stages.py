@@ -133,6 +133,7 @@ class FakeNode:
     def __init__(self, *script: Step, name: str = "a", slots: int = 8, takes_ms: float = SERVICE_MS) -> None:
         self.name = name
         self.slots = slots
+        self.model = ANSWER.model
         self.takes_ms = takes_ms
         self.script = list(script)
         self.probe_script: list[Step] = []

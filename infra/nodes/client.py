@@ -70,6 +70,11 @@ class HttpNode:
     def __repr__(self) -> str:
         return f"<HttpNode {self.name} {self._settings.kind} {self._in_flight}/{self.slots} in flight>"
 
+    @property
+    def model(self) -> str:
+        """Which model is asked; empty as long as only the node knows."""
+        return self._model
+
     async def judge(self, question: Question) -> Answer:
         """Ask; raises a `NodeFault`. Cancelling it closes the connection, and the node frees the slot."""
         self._in_flight += 1
@@ -85,6 +90,8 @@ class HttpNode:
             body = await self._exchange("GET", self._health_url)
             if self._adapter.health_path == MODELS_PATH and self._model:
                 self._check_listed(models_in(body))
+            elif not self._model:
+                await self._first_model()
 
     async def close(self) -> None:
         """Give back connections."""

@@ -33,6 +33,7 @@ class MemoryNode:
     ) -> None:
         self.name = name
         self.slots = settings.slots
+        self.model = chat.MODEL
         self.engine = ReferenceEngine(settings, sleep)
         self.failing: NodeFault | None = None
         self._clock = clock or SystemClock()

@@ -54,6 +54,14 @@ async def test_a_node_has_a_name_and_slots(opened: Opened):
         assert node.slots == 8
 
 
+async def test_a_node_that_was_probed_says_which_model_answers(opened: Opened):
+    async with opened() as (node, _):
+        await node.probe()
+        said = node.model
+        answer = await node.judge(question("What a lovely day"))
+    assert answer.model == said == "penstock-reference-1"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_node_answers_a_question_of_every_kind(opened: Opened, kind):
     async with opened() as (node, _):

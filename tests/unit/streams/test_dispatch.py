@@ -175,6 +175,27 @@ async def test_critical_overtakes_a_backlog_of_low():
 
 
 @virtual
+async def test_every_model_that_is_served_is_told_once():
+    nodes = [FakeNode(name=name) for name in "abc"]
+    nodes[1].model = "m-70b"
+    async with asking(*nodes) as asker:
+        assert asker.dispatch.models() == (ANSWER.model, "m-70b")
+        assert not any(node.probed_ms for node in nodes)
+
+
+@virtual
+async def test_a_node_whose_model_is_not_known_is_probed_at_the_start_and_may_be_away():
+    known, away = FakeNode(name="a"), FakeNode(name="b")
+    away.model = ""
+    away.probe_script = [Unreachable()]
+    async with asking(known, away) as asker:
+        assert (len(known.probed_ms), len(away.probed_ms)) == (0, 1)
+        assert asker.dispatch.models() == (ANSWER.model,)
+        away.model = "m-70b"
+        assert asker.dispatch.models() == (ANSWER.model, "m-70b")
+
+
+@virtual
 async def test_a_job_that_is_pulled_forward_overtakes_the_backlog_of_its_lane():
     node = FakeNode(slots=1)
     async with asking(node) as asker:
