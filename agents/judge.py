@@ -1,41 +1,56 @@
-"""Judge: what the fast path could not decide is put to an inference node.
+"""Judge: what the fast path could not decide is answered from memory, or put to an inference node.
 
 Reads: `pending.*`.
-Writes: `verdicts` for what a node answered or what came too late, `dead-letters` for what no node can answer.
-Decides with: `core.lanes` who goes next, `core.judging` what an answer means, under the policy triage saw.
-Acknowledges when: Kafka has confirmed the verdict or dead letter, record by record, in whatever order.
+Writes: `verdicts` for what was answered or came too late, `dead-letters` for what no node can answer,
+`memory` for answers that stand for copies, `campaigns` for texts that many send.
+Decides with: `core.reusing` and `core.flights` who is asked about, `core.lanes` who goes next, `core.judging`
+what an answer means, under the policy triage saw.
+Acknowledges when: Kafka has confirmed the verdict or dead letter, and what is remembered of it, record by
+record, in whatever order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 import faust
 import msgspec
 
 from schemas.errors import UnknownVersion, WireError
 from schemas.event import PRIORITIES
+from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.verdict import ModelRef, Verdict
 from schemas.wire import decode_pending
 from streams import spans
 from streams.app import each_batch, in_turns
-from streams.core.judging import Case, fallback_verdict, model_verdict, moment, rule_on_answer, timing
+from streams.campaigning import Campaigns
+from streams.core.judging import (
+    Case,
+    Ruling,
+    cache_verdict,
+    fallback_verdict,
+    model_verdict,
+    moment,
+    rule_on_answer,
+    timing,
+)
 from streams.core.lateness import late_action
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.rules import Document
 from streams.core.traceparent import TraceParent
 from streams.dead_lettering import DeadLetters
-from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome, Overdue
+from streams.dispatch import Failed, Job, Judged, Late, Outcome, Overdue
 from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
 from streams.ports import Clock, Question, Record
 from streams.records import pending_record, verdict_record
 from streams.settling import Settling
+from streams.sharing import Ask, Sharing
 from streams.topics import Topics
 from streams.tracing import Tracer
 
@@ -61,7 +76,8 @@ class Judge:
     topics: Topics
     policies: PolicyBook
     orders: Callable[[], Orders]
-    dispatch: Dispatch
+    sharing: Sharing
+    campaigns: Campaigns
     clock: Clock
     settling: Settling
     dead_letters: DeadLetters
@@ -79,7 +95,7 @@ class Judge:
     def _admit(self, batch: Batch, record: Record) -> None:
         """Queue a record up; where that cannot be, it becomes a dead letter."""
         try:
-            job = self._job_for(batch, record)
+            ask = self._ask_for(batch, record)
         except UnknownVersion as error:
             # A newer release writes here. Judging it by half would be worse than stopping, and nothing is
             # lost.
@@ -90,19 +106,21 @@ class Judge:
             self.tally.dead_letter("judge", error.code)
             self.settling.settle_one(batch, record, self.dead_letters.of_wire_error(record, error))
             return
-        if job is not None:
+        if ask is not None:
             self.failing.passed("asking")
             # The last thing that is done: a record that is tried again was not submitted.
-            self.dispatch.submit(job)
+            self.sharing.submit(ask)
 
-    def _job_for(self, batch: Batch, record: Record) -> Job | None:
+    def _ask_for(self, batch: Batch, record: Record) -> Ask | None:
         """The question that a record asks; None if there is no policy to ask it under any more."""
         pending = decode_pending(record.value)
         document = self._document(pending)
         if document is None:
             self._bury(batch, record, pending, "unknown_policy", attempts=0)
             return None
-        return self._job(self._work(batch, record, pending, document))
+        work = self._work(batch, record, pending, document)
+        self.campaigns.count(work.case, record.partition)
+        return self._ask(work)
 
     def _document(self, pending: Pending) -> Document | None:
         """The policy document that triage saw; if it was taken back since, the one that is active now."""
@@ -125,7 +143,7 @@ class Judge:
         chat = self.tracer.child(trace) if trace else None
         return _Work(batch, record, pending, case, document, self.clock.now_ms(), trace, chat)
 
-    def _job(self, work: _Work) -> Job:
+    def _ask(self, work: _Work) -> Ask:
         event = work.case.event
         question = Question(
             event=event,
@@ -133,14 +151,23 @@ class Judge:
             deadline_ms=self._deadline_ms(work),
             traceparent=work.chat.format().decode() if work.chat else "",
         )
-        return Job(
+        job = Job(
             question=question,
             lane=PRIORITIES.index(work.case.priority),
             arrived_ms=work.arrived_ms,
-            done=lambda outcome: self._end(work, outcome),
+            done=lambda outcome: self._end(work, ask, outcome),
             is_wanted=lambda: work.batch.is_wanted,
-            give_up=lambda: work.batch.abandon((work.record.offset,)),
+            give_up=lambda: self._give_up(work, ask),
         )
+        ask = Ask(
+            job=job,
+            case=work.case,
+            document=work.document,
+            partition=work.record.partition,
+            flags=work.pending.flags,
+            answered=lambda memo: self._remembered(work, memo),
+        )
+        return ask
 
     def _deadline_ms(self, work: _Work) -> float | None:
         """The event's deadline on our own clock; it counts from the broker's timestamp."""
@@ -149,29 +176,52 @@ class Judge:
         left_ms = work.case.source.timestamp_ms + work.case.event.deadline_ms - self.clock.wall_ms()
         return work.arrived_ms + left_ms
 
-    def _end(self, work: _Work, outcome: Outcome) -> None:
+    def _end(self, work: _Work, ask: Ask, outcome: Outcome) -> None:
         """A job came to its end. Whatever happens here, the record becomes a verdict or a dead letter."""
-        self.failing.attempt("answer", work.batch, work.record, self._conclude, work, outcome)
+        if not self.failing.attempt("answer", work.batch, work.record, self._conclude, work, ask, outcome):
+            # It is tried again by itself; nobody is to wait for that.
+            self.sharing.leave(ask)
 
-    def _conclude(self, work: _Work, outcome: Outcome) -> None:
+    def _conclude(self, work: _Work, ask: Ask, outcome: Outcome) -> Literal[True]:
         match outcome:
             case Judged():
-                self._publish(work, self._judged(work, outcome))
+                self._answer(work, ask, outcome)
                 self.failing.passed("answer")
             case Late(attempts):
                 self._publish(work, self._late(work, attempts))
+                self.sharing.leave(ask)
             case Overdue():
                 self._park(work)
+                self.sharing.overdue(ask)
             case Failed(code, attempts):
                 self._bury(work.batch, work.record, work.pending, code, attempts=attempts)
+                self.sharing.leave(ask)
             case _:
                 assert_never(outcome)
+        return True
 
-    def _judged(self, work: _Work, outcome: Judged) -> Verdict:
+    def _give_up(self, work: _Work, ask: Ask) -> None:
+        work.batch.abandon((work.record.offset,))
+        self.sharing.leave(ask)
+
+    def _remembered(self, work: _Work, memo: Memo) -> None:
+        """An earlier answer, or that of a copy which was asked about, stands for this one."""
+        self.failing.attempt("memory", work.batch, work.record, self._reuse, work, memo)
+
+    def _reuse(self, work: _Work, memo: Memo) -> None:
+        self._publish(work, self._cached(work, memo))
+        self.failing.passed("memory")
+
+    def _answer(self, work: _Work, ask: Ask, outcome: Judged) -> None:
+        """Write the verdict of a node; once it is safe, the answer is there for copies."""
+        answer, policy = outcome.answer, work.document.policy
+        ruling = rule_on_answer(work.case.event.kind, answer.labels, answer.confidence, answer.result, policy)
+        verdict = self._judged(work, ruling, outcome)
+        memo = self.sharing.memo_of(ask, verdict, ruling, answer.model, asked_ms=outcome.dispatched_ms)
+        self._publish(work, verdict, lambda settle: self.sharing.share(ask, memo, settle))
+
+    def _judged(self, work: _Work, ruling: Ruling, outcome: Judged) -> Verdict:
         answer = outcome.answer
-        ruling = rule_on_answer(
-            work.case.event.kind, answer.labels, answer.confidence, answer.result, work.document.policy
-        )
         now_ms = self.clock.wall_ms()
         spent = timing(
             written_at_ms=work.case.source.timestamp_ms,
@@ -219,15 +269,27 @@ class Judge:
             attempts=attempts,
         )
 
+    def _cached(self, work: _Work, memo: Memo) -> Verdict:
+        now_ms = self.clock.wall_ms()
+        spent = timing(
+            written_at_ms=work.case.source.timestamp_ms,
+            decided_at_ms=now_ms,
+            worker_ms=self.clock.now_ms() - work.arrived_ms,
+        )
+        return cache_verdict(work.case, memo, spent, moment(now_ms), enforce=self.orders().enforce)
+
     def _park(self, work: _Work) -> None:
         """Send the record to the tail of its topic, so that it does not hold those behind it any longer."""
         parked = msgspec.structs.replace(work.pending, parked=work.pending.parked + 1)
         self.settling.settle_one(work.batch, work.record, pending_record(self.topics, parked, work.trace))
 
-    def _publish(self, work: _Work, verdict: Verdict) -> None:
+    def _publish(
+        self, work: _Work, verdict: Verdict, first: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
+        """Write a verdict, and settle once it is safe; `first` is done before that, and settles by itself."""
         outgoing = verdict_record(self.topics, verdict, work.trace)
         self.tally.verdict(verdict)
-        self.settling.settle_one(work.batch, work.record, outgoing)
+        self.settling.settle_one(work.batch, work.record, outgoing, first)
 
     def _bury(self, batch: Batch, record: Record, pending: Pending, code: str, *, attempts: int) -> None:
         """Write a dead letter under the event's key, and settle the record with it."""

@@ -12,9 +12,12 @@ from agents import judge, triage
 from infra.kafka import aiokafka_group_options, aiokafka_options, librdkafka_options
 from infra.running import identity_of
 from schemas.dead_letter import Stage
+from schemas.memory import Memo
 from schemas.settings import Settings
 from streams.app import stage_app
+from streams.campaigning import Campaigns
 from streams.core.pressure import Bounds
+from streams.core.reusing import Questions
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.failing import Failing
@@ -23,8 +26,10 @@ from streams.guidance import Guidance
 from streams.observing import Tally
 from streams.partitions import Partitions
 from streams.ports import Clock, Publisher
+from streams.remembering import Memories
 from streams.rescuing import Rescuer
 from streams.settling import Settling
+from streams.sharing import Sharing, SharingSettings
 from streams.topics import Topics
 from streams.traced_publishing import TracedPublisher
 from streams.tracing import Tracer
@@ -43,6 +48,7 @@ class StageParts:
     publisher: Publisher
     guidance: Guidance
     dispatch: Dispatch
+    memories: Memories
     tally: Tally
     tracer: Tracer
     stop_worker: Callable[[BaseException], None]
@@ -111,14 +117,22 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
                 ),
             )
         case "judge":
-            partitions.on_drain.append(parts.dispatch.begin_drain)
+            campaigns = Campaigns(
+                lambda: parts.settings().campaigns, parts.publisher, parts.topics, parts.tally
+            )
+            sharing = _sharing(parts)
+            partitions.on_open += (parts.memories.own, campaigns.own)
+            partitions.is_kept_waiting = sharing.is_held
+            # Who waits for others is given up first, or each would be asked about in turn.
+            partitions.on_drain += (sharing.begin_drain, parts.dispatch.begin_drain)
             judge.register(
                 app,
                 judge.Judge(
                     topics=parts.topics,
                     policies=parts.guidance.policies,
                     orders=lambda: parts.guidance.orders,
-                    dispatch=parts.dispatch,
+                    sharing=sharing,
+                    campaigns=campaigns,
                     clock=parts.clock,
                     settling=settling,
                     dead_letters=dead_letters,
@@ -128,6 +142,25 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
                     stop_worker=parts.stop_worker,
                 ),
             )
+
+
+def _sharing(parts: StageParts) -> Sharing:
+    """Asked each time: what settings and orders say while the worker runs."""
+
+    def settings() -> SharingSettings:
+        return SharingSettings(parts.settings().memory.enabled, parts.settings().judge.copies_waiting_max)
+
+    def refuses(memo: Memo) -> bool:
+        return parts.guidance.orders.cuts.refuses(memo)
+
+    return Sharing(
+        recall=parts.memories,
+        dispatch=parts.dispatch,
+        questions=Questions(parts.settings().secret.reveal().encode()),
+        settings=settings,
+        refuses=refuses,
+        clock=parts.clock,
+    )
 
 
 def _bounds(settings: Settings) -> Bounds:

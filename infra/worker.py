@@ -28,6 +28,7 @@ from infra.kafka import (
     producer_options,
 )
 from infra.logs import set_level
+from infra.memories import memories_of
 from infra.nodes.configured import nodes_of
 from infra.reasons import code_of, last_words, told
 from infra.running import tell, untell
@@ -92,6 +93,14 @@ class Worker:
             nodes_of(settings, self.clock) if "judge" in stages else (),
             lambda: self.settings.judge,
             self.clock,
+        )
+        self._memories = memories_of(
+            settings,
+            worker=name,
+            bootstrap=self._bootstrap,
+            publisher=self._publisher,
+            clock=self.clock,
+            on_usable=self._memory_is_usable,
         )
         self._rescuer = Rescuer(librdkafka_options(settings.kafka, self._bootstrap))
         self._watchdog = Watchdog(
@@ -166,6 +175,7 @@ class Worker:
             )
         gc.freeze()
         await self._start_service(self._dispatch)
+        await self._start_service(self._memories)
         for stage in self.stages:
             self.partitions[stage], app = make_stage(stage, self._stage_parts())
             self._apps.append(app)
@@ -183,6 +193,7 @@ class Worker:
             publisher=self._publisher,
             guidance=self._guidance,
             dispatch=self._dispatch,
+            memories=self._memories,
             tally=self.tally,
             tracer=self._tracer,
             stop_worker=self.stop,
@@ -220,6 +231,8 @@ class Worker:
         await self._within(deadline, self._dispatch.stop())
         if left := await self._publisher.close(_left_s(deadline)):
             log.warning("%d records were not confirmed; what they came from will be delivered again", left)
+        # What was confirmed until now is still remembered.
+        await self._within(deadline, self._memories.stop())
         await self._within(deadline, self._guidance.stop())
         await self._within(deadline, self._http.stop())
         await self._within(deadline, asyncio.gather(*self._watching))
@@ -257,10 +270,17 @@ class Worker:
     def _obey(self, orders: Orders) -> None:
         for partitions in self.partitions.values():
             partitions.pause(self.topics.of_priorities(orders.paused))
+        self._memories.obey(orders.cuts.refuses)
+
+    def _memory_is_usable(self) -> None:
+        if judge := self.partitions.get("judge"):
+            # Whoever waits for it to fetch looks again.
+            judge.progress.set()
 
     def _take_up(self, settings: Settings, _changed: list[str]) -> None:
         """Live settings have changed; components ask for them each time."""
         self.settings = settings
+        self._memories.take_up(settings.memory)
         set_level(settings.telemetry.log_level)
 
     # -- what it says of itself -----------------------------------------------------------------------------
@@ -282,8 +302,16 @@ class Worker:
             ),
             enforce=self._guidance.orders.enforce,
             paused=tuple(sorted(self._guidance.orders.paused)),
+            purged=self._guidance.orders.purged,
+            memory=self._memories.status()
+            if "judge" in self.stages and self.settings.memory.enabled
+            else None,
         )
         return self.tally.onto(status)
+
+    @property
+    def _remembers(self) -> bool:
+        return "judge" in self.stages and self.settings.memory.enabled
 
     @property
     def waits_for(self) -> str:

@@ -23,6 +23,8 @@ from streams.ports import Answer, Clock, Node, NodeFault, Overloaded, Question
 # An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
 _OVERLOAD_PAUSE_MS = 50.0
 _OVERLOAD_PAUSE_MS_MAX = 4_000.0
+# A start waits no longer than this to hear which models are served.
+_LEARN_S = 0.5
 # Many may end in one moment, deadlines after an outage above all; the loop belongs to others, too.
 _ENDED_AT_ONCE = 100
 
@@ -154,7 +156,12 @@ class Dispatch(Service):
         A node that does not answer now is told by its first answer; without it nobody is asked there anyhow.
         """
         unknown = [member.node for member in self._members if not member.node.model]
-        await asyncio.gather(*(node.probe() for node in unknown), return_exceptions=True)
+        asking = [asyncio.ensure_future(node.probe()) for node in unknown]
+        if asking:
+            _, late = await asyncio.wait(asking, timeout=_LEARN_S)
+            for probe in late:
+                probe.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
 
     def models(self) -> tuple[str, ...]:
         """The models that the nodes serve, as far as they are known, each once."""

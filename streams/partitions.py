@@ -10,6 +10,7 @@ import asyncio
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -175,9 +176,13 @@ class Partitions:
     """Set when `commit_records_max` are settled and not committed."""
     on_drain: list[Callable[[], None]] = field(default_factory=list)
     """Called when a drain begins: give up what was not begun."""
+    on_open: list[Callable[[AbstractSet[int]], None]] = field(default_factory=list)
+    """Called with the numbers of the partitions that are ours from now on."""
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
     is_draining: bool = False
     """From the beginning of a drain until the partitions are let go: no work begins."""
+    is_kept_waiting: Callable[[int], bool] = lambda _: False
+    """Whether the stage wants nothing more of the partitions of this number for now."""
     away_ms: Callable[[], float] = lambda: 0.0
     """For how long no broker has answered; the transport knows."""
     reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
@@ -201,6 +206,8 @@ class Partitions:
         for topic, partition in tps:
             tp = TopicPartition(topic, partition)
             self.owned[tp] = OwnedPartition(tp, self.urgency_of(topic), Watermark(at_ms=now_ms))
+        for own in self.on_open:
+            own({tp.partition for tp in self.owned})
 
     def close(self) -> None:
         """Let go of all partitions; batches still in somebody's hands become powerless."""
@@ -294,7 +301,9 @@ class Partitions:
 
     def held(self) -> set[TopicPartition]:
         """The partitions to leave out of the next fetch."""
-        return self.over_bounds() | {tp for tp in self.owned if tp.topic in self.paused}
+        return self.over_bounds() | {
+            tp for tp in self.owned if tp.topic in self.paused or self.is_kept_waiting(tp.partition)
+        }
 
     def hold(self) -> set[TopicPartition]:
         """The same for a fetch that begins now; counts those that the last one did not leave out."""

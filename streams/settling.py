@@ -33,9 +33,22 @@ class Settling:
         """Publish one record for each of the batch; settle the batch when all are confirmed."""
         self._publish(batch.records, outgoing, batch.settle_all)
 
-    def settle_one(self, batch: Batch, record: Record, outgoing: Outgoing) -> None:
-        """Publish what became of one record; settle it when that is confirmed."""
-        self._publish((record,), (outgoing,), lambda: batch.settle(record.offset))
+    def settle_one(
+        self,
+        batch: Batch,
+        record: Record,
+        outgoing: Outgoing,
+        first: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """Publish what became of one record; settle it when that is confirmed.
+
+        `first`, where given, is called then instead, and settles with what it is given.
+        """
+
+        def settle() -> None:
+            batch.settle(record.offset)
+
+        self._publish((record,), (outgoing,), settle if first is None else lambda: first(settle))
 
     def condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
         """A record at which the stage itself fails becomes a dead letter; only the error's name is told."""

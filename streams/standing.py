@@ -5,7 +5,7 @@ The watchdog asks, twice a second; what is too long, and what is told, is decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from streams.core.watching import Cause, Standing
@@ -54,8 +54,7 @@ class Lookout:
                 age_ms = wall_ms - head.written_at_ms
                 yield tp, Standing(owned.watermark.unsettled, still_ms, age_ms, cause=by_nodes)
             elif reading:
-                is_paused = tp.topic in partitions.paused
-                cause = "paused" if is_paused else "bounds" if tp in over_bounds else by_nodes
+                cause = self._cause(tp, over_bounds) or by_nodes
                 behind = self._behind[tp]
                 still_ms = _still_ms(owned, now_ms, behind.since_ms, cause)
                 written_at_ms = behind.written_at_ms
@@ -74,6 +73,13 @@ class Lookout:
         behind = self._behind.get(tp)
         if behind and behind.position == position:
             behind.written_at_ms = written_at_ms
+
+    def _cause(self, tp: TopicPartition, over_bounds: Collection[TopicPartition]) -> Cause | None:
+        if tp.topic in self._partitions.paused:
+            return "paused"
+        if self._partitions.is_kept_waiting(tp.partition):
+            return "memory"
+        return "bounds" if tp in over_bounds else None
 
     def _unread(self, owned: OwnedPartition, now_ms: float) -> Reading | None:
         """What is unread of a partition, if anything is; since when it has waited so is noted."""

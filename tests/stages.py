@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from virtual_time import now_ms
 
 from infra.policies import default_policy_path, read
+from schemas.memory import Memo
 from schemas.policy import ActivePolicy, Policy
 from schemas.wire import encode
 from streams.core.digest import document_digest
@@ -122,7 +123,8 @@ async def callbacks_ran() -> None:
         await asyncio.sleep(0)
 
 
-ANSWER = Answer(labels=(), confidence=1.0, model="fake")
+MODEL = "fake"
+ANSWER = Answer(labels=(), confidence=1.0, model=MODEL)
 SERVICE_MS = 100.0
 Step = NodeFault | Exception | type[BaseException] | None
 
@@ -133,7 +135,7 @@ class FakeNode:
     def __init__(self, *script: Step, name: str = "a", slots: int = 8, takes_ms: float = SERVICE_MS) -> None:
         self.name = name
         self.slots = slots
-        self.model = ANSWER.model
+        self.model = MODEL
         self.takes_ms = takes_ms
         self.script = list(script)
         self.probe_script: list[Step] = []
@@ -183,3 +185,29 @@ class WorkingClock:
 
     def wall_ms(self) -> int:
         return self._clock.wall_ms()
+
+
+class FakeRecall:
+    """What is remembered, in a dictionary; while `keeping` is a list, what is new waits there to be kept."""
+
+    def __init__(self) -> None:
+        self.memos: dict[tuple[int, str], Memo] = {}
+        self.is_restored = True
+        self.keeping: list[Callable[[], None]] | None = None
+
+    def is_usable(self, _partition: int) -> bool:
+        return self.is_restored
+
+    def look_up(self, partition: int, questions: Sequence[str]) -> Memo | None:
+        found = (self.memos.get((partition, question)) for question in questions)
+        return next((memo for memo in found if memo), None)
+
+    def remember(self, partition: int, memo: Memo, done: Callable[[], None]) -> None:
+        def keep() -> None:
+            self.memos[partition, memo.question_digest] = memo
+            done()
+
+        if self.keeping is None:
+            keep()
+        else:
+            self.keeping.append(keep)

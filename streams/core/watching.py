@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Finding = Literal["held", "stuck", "expiring"]
-Cause = Literal["paused", "bounds", "nodes"]
-"""Why nothing moves, where it is known: an order, what others have unsettled, no node that takes anything."""
+Cause = Literal["paused", "bounds", "memory", "nodes"]
+"""Why nothing moves, where it is known: an order, what others have unsettled, what is not remembered yet or
+has too many copies waiting, no node that takes anything.
+"""
 
 
 class Standing(NamedTuple):
@@ -61,6 +63,8 @@ def sentence_of(finding: Finding, standing: Standing) -> str:
     match finding, standing.cause:
         case "held", "nodes":
             return "held, because no node would take a question"
+        case "held", "memory":
+            return "held, until what was remembered of it is here, or fewer copies of one text wait"
         case "held", _:
             return "held, because other partitions have as much unsettled as the engine's bounds allow"
         case "stuck", _ if standing.unsettled:

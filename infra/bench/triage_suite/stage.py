@@ -8,6 +8,7 @@ from infra.bench.engine_suite.jobs import Job, Stopwatch
 from infra.bench.policies import book_of, large_policy
 from infra.bench.triage_suite.work import topics_of
 from infra.kafka import librdkafka_options, producer_options
+from infra.memories import memories_of
 from infra.stages import StageParts, make_stage
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from streams.clock import SystemClock
@@ -76,6 +77,15 @@ def _parts(job: Job) -> tuple[StageParts, KafkaPublisher]:
         publisher=publisher,
         guidance=guidance,
         dispatch=Dispatch((), lambda: settings.judge, clock),
+        # The fast path remembers nothing.
+        memories=memories_of(
+            settings,
+            worker="bench",
+            bootstrap=job.bootstrap,
+            publisher=publisher,
+            clock=clock,
+            on_usable=lambda: None,
+        ),
         tally=tally,
         tracer=NullTracer(),
         stop_worker=_raise,

@@ -19,6 +19,7 @@ from stages import (
     TOPICS,
     FakeNode,
     FakePublisher,
+    FakeRecall,
     FakeRecord,
     WorkingClock,
     book,
@@ -36,11 +37,13 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import UnknownVersion, WireError
 from schemas.event import Moderate, Source
 from schemas.pending import Pending
-from schemas.settings import JudgeSettings
+from schemas.settings import CampaignSettings, JudgeSettings
 from schemas.verdict import PolicyRef, ScoredLabel, Verdict
 from schemas.wire import decode_dead_letter, decode_pending, decode_verdict, encode, verdict_key
+from streams.campaigning import Campaigns
 from streams.core.orders import Orders
 from streams.core.policies import document_key
+from streams.core.reusing import Questions
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.failing import CrashLoop, Failing
@@ -59,6 +62,7 @@ from streams.ports import (
 )
 from streams.publishing import MemoryPublisher
 from streams.settling import Settling
+from streams.sharing import Sharing, SharingSettings
 from streams.tracing import MemoryTracer
 
 TOPIC = TOPICS.pending("high")
@@ -96,7 +100,14 @@ class Stage:
             "topics": TOPICS,
             "policies": POLICIES,
             "orders": lambda: self.orders,
-            "dispatch": self.dispatch,
+            "sharing": Sharing(
+                recall=FakeRecall(),
+                dispatch=self.dispatch,
+                questions=Questions(b""),
+                settings=lambda: SharingSettings(enabled=False),
+                clock=self.clock,
+            ),
+            "campaigns": Campaigns(CampaignSettings, self.publisher, TOPICS, self.tally),
             "clock": self.clock,
             "settling": settling,
             "dead_letters": dead_letters,

@@ -26,7 +26,7 @@ from streams.core.flights import Flights, Full, Key, Leads, Successor, Ticket, W
 from streams.core.judging import Case, Ruling, cache_verdict, moment, timing
 from streams.core.reusing import Questions, answers, may_share, memo_of
 from streams.core.rules import CompiledPolicy, compile_policy
-from streams.ports import Change, MemoryLimits
+from streams.ports import Change, MemoryLimits, Placed
 from streams.recalling import MemoryMemory
 
 pytestmark = pytest.mark.slow
@@ -157,7 +157,7 @@ class CopiesMachine(RuleBasedStateMachine):
             return
         # The changelog, the local write, and only then the flight is over: no copy falls between the two.
         self.changelog.append(Change(question.encode(), encode(memo), len(self.changelog)))
-        self.memory.remember(memo, len(self.changelog) - 1)
+        self.memory.remember([Placed(memo, encode(memo))], len(self.changelog) - 1)
         for waiting in self.flights.land(asked.ticket):
             self._answer(waiting, memo)
         self._admit_held()

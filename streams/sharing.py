@@ -1,0 +1,259 @@
+"""One inference for one text: an answer from memory, or that of a copy that is being judged, or a node's.
+
+Stands between the judge and the dispatch. Who may share an answer is `core.reusing`, who waits for whom is
+`core.flights`; what is remembered is kept by a `Recall`. Verdicts and settling are the agent's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from schemas.memory import Memo
+from schemas.verdict import Verdict
+from streams.core.flights import Flights, Full, Key, Leads, Ticket, Waits
+from streams.core.judging import Case, Ruling
+from streams.core.reusing import Questions, answers, may_share, memo_of
+from streams.core.rules import Document
+from streams.dispatch import Dispatch, Job, Late, Overdue
+from streams.ports import Clock
+
+
+class Recall(Protocol):
+    """What was answered before, by partition of `pending`."""
+
+    def is_usable(self, partition: int) -> bool:
+        """Whether what was remembered of a partition can be asked for; until then its events wait."""
+        ...
+
+    def look_up(self, partition: int, questions: Sequence[str]) -> Memo | None:
+        """The first of these questions that has an answer which still stands."""
+        ...
+
+    def remember(self, partition: int, memo: Memo, done: Callable[[], None]) -> None:
+        """Keep an answer; `done` is called when it is kept, or will never be."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """A question on its way to an answer, whoever gives it."""
+
+    job: Job
+    case: Case
+    document: Document
+    partition: int
+    flags: tuple[str, ...]
+    answered: Callable[[Memo], None]
+    """Called instead of the job's `done` where the answer is another's."""
+    is_shared: bool = False
+    """Whether it may be answered so, and its answer stand for others."""
+    ticket: Ticket | None = None
+    flights: Flights[Ask] | None = None
+    """The flights in which the ticket is good: those of the time when the partition was ours."""
+
+
+class SharingSettings(NamedTuple):
+    """Whether answers are shared at all, and how many copies may wait for one, in each partition."""
+
+    enabled: bool = True
+    waiting_max: int = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class Sharing:
+    """All questions of one stage."""
+
+    recall: Recall
+    dispatch: Dispatch
+    questions: Questions
+    settings: Callable[[], SharingSettings]
+    clock: Clock
+    refuses: Callable[[Memo], bool] = lambda _: False
+    """Whether an operator has had such an answer forgotten."""
+    _flights: dict[int, Flights[Ask]] = field(default_factory=dict)
+    _leading: dict[Ticket, Ask] = field(default_factory=dict)
+    _outside: defaultdict[int, deque[Ask]] = field(default_factory=lambda: defaultdict(deque))
+    """Copies for which there is no room to wait, by partition: it is held until they are in."""
+    _wake: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        waiting = sum(flights.waiting for flights in self._flights.values())
+        return f"<Sharing | {len(self._leading)} asked, {waiting} waiting>"
+
+    # -- asking ---------------------------------------------------------------------------------------------
+
+    def submit(self, ask: Ask) -> None:
+        """Have it answered: by memory at once, by a copy's answer when that is there, or by a node."""
+        ask.is_shared = self.settings().enabled and may_share(ask.case.event, ask.flags)
+        if not ask.is_shared:
+            self.dispatch.submit(ask.job)
+        elif (memo := self._remembered(ask)) is not None:
+            ask.answered(memo)
+        elif outside := self._outside[ask.partition]:
+            # Behind those who came before.
+            outside.append(ask)
+        else:
+            self._join(ask)
+
+    def is_held(self, partition: int) -> bool:
+        """Whether no more of a partition should be taken in for now."""
+        if not self.settings().enabled:
+            return False
+        return bool(self._outside[partition]) or not self.recall.is_usable(partition)
+
+    def _remembered(self, ask: Ask) -> Memo | None:
+        kind, models = ask.case.event.kind, self.dispatch.models()
+        questions = self.questions.to_look_up(ask.case.content_digest, ask.document, kind, models)
+        memo = self.recall.look_up(ask.partition, questions)
+        return memo if memo is not None and answers(memo, ask.case) else None
+
+    def _join(self, ask: Ask) -> bool:
+        """Lead or wait; False where there is no room to wait."""
+        flights = self._of(ask.partition)
+        key = Key(ask.case.content_digest, ask.case.policy.digest)
+        deadline_ms = ask.job.question.deadline_ms
+        match flights.join(key, ask, lane=ask.job.lane, deadline_ms=deadline_ms):
+            case Leads(ticket):
+                self._lead(ask, flights, ticket)
+            case Waits(ticket, promote):
+                ask.ticket, ask.flights = ticket, flights
+                if promote and (leader := self._leading.get(promote.leader)):
+                    self.dispatch.promote(leader.job, promote.lane)
+                self._sleep_until_next_deadline()
+            case Full():
+                self._outside[ask.partition].append(ask)
+                return False
+        return True
+
+    def _of(self, partition: int) -> Flights[Ask]:
+        if partition not in self._flights:
+            self._flights[partition] = Flights(lambda: self.settings().waiting_max)
+        return self._flights[partition]
+
+    def _lead(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
+        ask.ticket, ask.flights = ticket, flights
+        self._leading[ticket] = ask
+        try:
+            self.dispatch.submit(ask.job)
+        except Exception:
+            # It will be tried again from the beginning, and must not wait for itself.
+            self.leave(ask)
+            raise
+
+    def memo_of(
+        self, ask: Ask, verdict: Verdict, ruling: Ruling, model: str, *, asked_ms: float
+    ) -> Memo | None:
+        """What to remember of a model's answer; None: it stands for itself only."""
+        case = ask.case
+        if not ask.is_shared:
+            return None
+        # The moment it was asked, on the clock that machines share.
+        asked_at_ms = round(self.clock.wall_ms() - (self.clock.now_ms() - asked_ms))
+        question = self.questions.digest(case.content_digest, ask.document, case.event.kind, model)
+        return memo_of(verdict, ruling, ask.document.policy, question=question, asked_at_ms=asked_at_ms)
+
+    # -- how it ends ----------------------------------------------------------------------------------------
+
+    def share(self, ask: Ask, memo: Memo | None, settle: Callable[[], None]) -> None:
+        """A verdict is safe: keep the answer, settle, and give it to those who wait for it.
+
+        In this order: whoever comes in between finds the flight, and whoever comes later the memory.
+        """
+        if memo is None or self.refuses(memo):
+            settle()
+            self.leave(ask)
+            return
+        self.recall.remember(ask.partition, memo, lambda: self._landed(ask, memo, settle))
+
+    def leave(self, ask: Ask) -> None:
+        """It has no answer for others: another of those who wait is asked in its place."""
+        flights, ticket = ask.flights, ask.ticket
+        if flights is None or ticket is None:
+            return
+        ask.flights = ask.ticket = None
+        self._leading.pop(ticket, None)
+        # Whoever is late already is not worth a turn.
+        self._tell_late_of(flights)
+        while (successor := flights.leave(ticket)) is not None:
+            ticket = successor.ticket
+            if successor.item.job.is_wanted():
+                self._lead(successor.item, flights, ticket)
+                break
+            successor.item.flights = successor.item.ticket = None
+            successor.item.job.give_up()
+        self._let_in(ask.partition)
+
+    def overdue(self, ask: Ask) -> None:
+        """It waited for too long while nodes were up, and so did all who waited for it."""
+        for one in self._landed_with(ask):
+            one.job.done(Overdue())
+        self._let_in(ask.partition)
+
+    def begin_drain(self) -> None:
+        """Give up all who wait; whoever was asked about ends by itself. Must come before the dispatch's."""
+        gone = [ask for flights in self._flights.values() for ask in flights.remove(lambda _: True)]
+        gone += [ask for outside in self._outside.values() for ask in outside]
+        self._outside.clear()
+        # Who is still asked about keeps its own; those to come begin anew.
+        self._flights.clear()
+        for ask in gone:
+            ask.job.give_up()
+
+    def _landed(self, ask: Ask, memo: Memo, settle: Callable[[], None]) -> None:
+        settle()
+        for one in self._landed_with(ask):
+            one.answered(memo)
+        self._let_in(ask.partition)
+
+    def _landed_with(self, ask: Ask) -> Sequence[Ask]:
+        flights, ticket = ask.flights, ask.ticket
+        if flights is None or ticket is None:
+            return ()
+        ask.flights = ask.ticket = None
+        self._leading.pop(ticket, None)
+        waiting = flights.land(ticket)
+        for one in waiting:
+            one.flights = one.ticket = None
+        return waiting
+
+    def _let_in(self, partition: int) -> None:
+        """Those who found no room, as long as there is some."""
+        outside = self._outside[partition]
+        while outside:
+            ask = outside.popleft()
+            if not ask.job.is_wanted():
+                ask.job.give_up()
+            elif (memo := self._remembered(ask)) is not None:
+                ask.answered(memo)
+            elif not self._join(ask):
+                # It stands at the end now; so do the others after a round, in their order.
+                outside.rotate(1)
+                return
+
+    # -- deadlines of those who wait ------------------------------------------------------------------------
+
+    def _sleep_until_next_deadline(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        moments = [at_ms for one in self._flights.values() if (at_ms := one.next_deadline_ms()) is not None]
+        if moments:
+            left_s = max(0.0, min(moments) - self.clock.now_ms()) / 1_000
+            self._wake = asyncio.get_running_loop().call_later(left_s, self._tell_late)
+
+    def _tell_late(self) -> None:
+        self._wake = None
+        for flights in tuple(self._flights.values()):
+            self._tell_late_of(flights)
+        for partition in tuple(self._outside):
+            self._let_in(partition)
+        self._sleep_until_next_deadline()
+
+    def _tell_late_of(self, flights: Flights[Ask]) -> None:
+        for ask in tuple(flights.expired(self.clock.now_ms())):
+            ask.flights = ask.ticket = None
+            ask.job.done(Late(ask.job.attempts))
