@@ -239,7 +239,7 @@ def test_a_moment_is_in_utc():
 
 def from_memory(event=CASE.event, *, enforce=True, **changes):
     memo = replace(MEMO, **{"original": replace(MEMO.original, tenant="acme")} | changes)
-    return cache_verdict(CASE._replace(event=event), memo, TIMING, NOW, enforce=enforce), memo
+    return cache_verdict(replace(CASE, event=event), memo, TIMING, NOW, enforce=enforce), memo
 
 
 def test_a_copy_gets_the_answer_under_its_own_name():
