@@ -34,11 +34,11 @@ def test_what_is_missing_is_made_once_and_is_then_as_the_table_says(
     topics, kafka: str, topics_prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert topics("check") == ExitCode.TOPICS
-    assert capsys.readouterr().err.count("is missing; make it with `penstock topics create`") == 13
+    assert capsys.readouterr().err.count("is missing; make it with `penstock topics create`") == 14
     assert topics("create") == ExitCode.OK
-    assert "13 topics made, 0 were there" in capsys.readouterr().out
+    assert "14 topics made, 0 were there" in capsys.readouterr().out
     assert topics("create") == ExitCode.OK
-    assert "0 topics made, 13 were there" in capsys.readouterr().out
+    assert "0 topics made, 14 were there" in capsys.readouterr().out
     assert topics("check") == ExitCode.OK
     made = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
     assert len(made[f"{topics_prefix}verdicts"].partitions) == 3
@@ -70,13 +70,13 @@ def test_the_table_is_shown_with_the_state_of_each_topic(topics, capsys: pytest.
     capsys.readouterr()
     assert topics("show", "--json") == ExitCode.OK
     rows = json.loads(capsys.readouterr().out)
-    assert len(rows) == 13
+    assert len(rows) == 14
     assert all(row["problems"] == [] for row in rows)
     assert {row["config"].get("message.timestamp.type") for row in rows if row["partitions"] == 3} == {
         "LogAppendTime"
     }
     assert topics("show") == ExitCode.OK
-    assert capsys.readouterr().out.count("as the table says") == 13
+    assert capsys.readouterr().out.count("as the table says") == 14
 
 
 def test_without_a_broker_there_is_a_sentence_and_a_code(capsys: pytest.CaptureFixture[str]) -> None:
