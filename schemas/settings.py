@@ -306,7 +306,8 @@ class EngineSettings(_Branch, frozen=True, kw_only=True):
         Meta(
             ge=1 << 20,
             le=64 << 30,
-            description="Most unsettled bytes of one partition; it is held at the bound.",
+            description="Most unsettled bytes of one partition: values, keys, headers, and 256 for each "
+            "record; it is held at the bound.",
             extra=LIVE,
         ),
     ] = 64 << 20

@@ -18,7 +18,7 @@ from streams.core.flooding import FloodMeter
 from streams.core.pressure import Bounds, Load, held
 from streams.core.watermark import Span, Watermark
 from streams.observing import PartitionStatus, StageStatus
-from streams.ports import Clock, Record
+from streams.ports import Clock, Record, kept_bytes
 
 
 class TopicPartition(NamedTuple):
@@ -94,7 +94,7 @@ class Batch:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of the records' values."""
+        """What the records take in memory, nearly."""
         return self._span.size_bytes
 
     @property
@@ -246,10 +246,9 @@ class Partitions:
             offsets, records = offsets[first:], records[first:]
             if not offsets:
                 return None
-        size_bytes = sum(len(record.value or b"") for record in records)
         span = owned.watermark.fetched(
             offsets,
-            size_bytes=size_bytes,
+            size_bytes=kept_bytes(records),
             at_ms=self.clock.now_ms(),
             written_at_ms=records[0].timestamp,
         )

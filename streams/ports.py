@@ -51,6 +51,25 @@ class Record(Protocol):
     def headers(self) -> Headers: ...
 
 
+# What Python adds to the bytes of a record that was read: its object, its numbers, its place in the books.
+# Measured: 260 for one without a value, and 150 for a header: a tuple, a name, a value.
+_RECORD_BYTES = 256
+_HEADER_BYTES = 128
+
+
+def kept_bytes(records: Sequence[Record]) -> int:
+    """What records that were read take in memory, nearly: one without a value is not for nothing."""
+    size_bytes = _RECORD_BYTES * len(records)
+    for record in records:
+        size_bytes += len(record.value or b"") + len(record.key or b"")
+        if record.headers:
+            # A header without a value is legal, and None to aiokafka, whatever its types say.
+            size_bytes += sum(
+                [_HEADER_BYTES + len(name) + len(value or b"") for name, value in record.headers]
+            )
+    return size_bytes
+
+
 BY_KEY = -1
 """In place of a partition: the one that Java's clients and `core.partitioning` would choose for the key.
 

@@ -225,7 +225,7 @@ def test_what_is_handed_out_again_is_counted(owned: Partitions):
 
 def test_a_partition_that_is_held_is_counted_once_until_it_is_free_again(clock: ManualClock):
     bounds = Bounds(
-        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+        partition_records_max=2, partition_bytes_max=1 << 20, total_records_max=1_000, total_bytes_max=1 << 20
     )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
@@ -270,7 +270,7 @@ def test_a_part_of_a_batch_settles_its_own_records_only(owned: Partitions):
 
 def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: ManualClock):
     bounds = Bounds(
-        partition_records_max=2, partition_bytes_max=1_000, total_records_max=1_000, total_bytes_max=1_000
+        partition_records_max=2, partition_bytes_max=1 << 20, total_records_max=1_000, total_bytes_max=1 << 20
     )
     partitions = book(clock, bounds=bounds)
     partitions.open([TP, OTHER])
@@ -278,6 +278,38 @@ def test_a_partition_at_its_bound_is_held_until_something_is_settled(clock: Manu
     assert partitions.held() == {TP}
     batch.settle(1)
     assert partitions.held() == set()
+
+
+def test_the_bytes_of_headers_and_keys_hold_a_partition(clock: ManualClock):
+    bounds = Bounds(
+        partition_records_max=100, partition_bytes_max=10_000, total_records_max=100, total_bytes_max=1 << 20
+    )
+    partitions = book(clock, bounds=bounds)
+    partitions.open([TP, OTHER])
+    record = records(LOW, [b"{}"])[0]
+    fetched(partitions, [record._replace(headers=(("h", b"x" * 10_000),))])
+    assert partitions.held() == {TP}
+    fetched(partitions, [record._replace(partition=1, key=b"k" * 10_000)])
+    assert partitions.held() == {TP, OTHER}
+
+
+def test_records_without_a_value_behind_an_open_one_are_bounded(clock: ManualClock):
+    """A million tombstones are settled, and wait for the record before them."""
+    bounds = Bounds(
+        partition_records_max=1_000,
+        partition_bytes_max=1 << 20,
+        total_records_max=1_000,
+        total_bytes_max=1 << 30,
+    )
+    partitions = book(clock, bounds=bounds)
+    partitions.open([TP])
+    batch_of(partitions, 1)
+    read = 1
+    while not partitions.held() and read < 1_000_000:
+        fetched(partitions, records(LOW, [None] * 500, first=read)).settle_all()
+        read += 500
+    assert (partitions.held(), partitions.owned[TP].watermark.unsettled) == ({TP}, 1)
+    assert read * 256 < 1 << 21
 
 
 def test_bytes_hold_too_but_never_the_critical(clock: ManualClock):
@@ -308,7 +340,10 @@ def test_a_live_change_of_the_bounds_is_seen(clock: ManualClock):
     batch_of(partitions, 5)
     assert partitions.held() == set()
     bounds[0] = Bounds(
-        partition_records_max=5, partition_bytes_max=1_000, total_records_max=10_000, total_bytes_max=1_000
+        partition_records_max=5,
+        partition_bytes_max=1 << 20,
+        total_records_max=10_000,
+        total_bytes_max=1 << 20,
     )
     assert partitions.held() == {TP}
 
