@@ -42,6 +42,12 @@ def stage_app(
         stream_wait_empty=True,
     )
     app.transport = app.producer_transport = BatchTransport(app, options)
+
+    async def shut(*_: object, **__: object) -> None:
+        options.rescuer.close()
+
+    # After the drain, when nobody fetches any more.
+    app.on_before_shutdown.connect(shut)
     return app
 
 

@@ -59,11 +59,13 @@ class Broadcast(Service):
                 await self._read()
         except BaseException:
             # Who fails to start is never told to stop.
+            self._rescuer.close()
             await consumer.stop()
             raise
 
     async def on_stop(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self._rescuer.close()
         if self._consumer is not None:
             await self._consumer.stop()
 

@@ -23,9 +23,13 @@ _TURN_S = 0.5
 
 
 class Rescuer:
-    """Reads a few records of one partition, from an offset on. Blocks: call it from a thread."""
+    """Reads a few records of one partition, from an offset on. Blocks: call it from a thread.
+
+    Python does not end before its threads have; so whoever stops closes it, and who reads comes back soon.
+    """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        self._is_closed = False
         # librdkafka asks for a group, even of a consumer that never joins one.
         self._options = {
             **options,
@@ -36,6 +40,10 @@ class Rescuer:
             # As much as the engine's own consumer sees, and no more.
             "isolation.level": "read_committed",
         }
+
+    def close(self) -> None:
+        """Nobody waits for an answer any more: who reads in another thread ends within a turn."""
+        self._is_closed = True
 
     def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[FetchedRecord]:
         """The next records, without an offset the first.
@@ -48,7 +56,7 @@ class Rescuer:
             consumer.assign([ck.TopicPartition(topic, partition, start)])
             deadline = time.monotonic() + _WITHIN_S
             found: list[FetchedRecord] = []
-            while not found and time.monotonic() < deadline:
+            while not (found or self._is_closed) and time.monotonic() < deadline:
                 messages = consumer.consume(records_max, _TURN_S)
                 found = [_record(message) for message in messages if message.error() is None]
                 if any(_is_gone(message.error()) for message in messages):

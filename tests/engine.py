@@ -67,6 +67,7 @@ class Stage:
         patience: Patience | None = None,
         commit_interval_ms: int = 200,
         commit_records_max: int = 20_000,
+        rescuer: Rescuer | None = None,
     ) -> None:
         kafka = KafkaSettings(bootstrap=bootstrap, session_timeout_ms=6_000, heartbeat_interval_ms=1_000)
         self.clock = SystemClock()
@@ -88,7 +89,7 @@ class Stage:
             options=TransportOptions(
                 partitions=self.partitions,
                 consumer_options=aiokafka_options(kafka, bootstrap) | aiokafka_group_options(kafka),
-                rescuer=Rescuer({"bootstrap.servers": bootstrap}),
+                rescuer=rescuer or Rescuer({"bootstrap.servers": bootstrap}),
                 batch_records_max=200,
                 drain_timeout_ms=drain_timeout_ms,
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from streams.partitions import TopicPartition
 from streams.ports import Record
 from streams.rescuing import Rescuer
 from streams.standing import Lookout
+from streams.unpacking import FetchedRecord
 
 EVENTS = 3_000
 
@@ -216,6 +218,42 @@ async def test_a_broadcast_goes_on_behind_a_record_that_aiokafka_cannot_read(kaf
     await eventually(lambda: heard[-1] == b"after", within_s=30)
     await broadcast.stop()
     assert len(heard) == len(set(heard)) == 5
+
+
+async def test_a_stop_does_not_wait_for_who_reads_by_another_way_in_vain(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    """Its broker was lost in that moment: without the stop it would ask for ten seconds."""
+    rescuer = Reading({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    async with running(Stage(kafka, topics, tmp_path, work=at_once, rescuer=rescuer)) as stage:
+        await eventually(lambda: stage.partitions.owned, within_s=60)
+        await _produce_with_a_header_that_is_no_text(kafka, f"{topics}patient", b"1000")
+        await eventually(lambda: rescuer.readers, within_s=30)
+    await eventually(lambda: not rescuer.readers, within_s=4, what="nobody reads any more")
+
+    rescuer = Reading({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    options = aiokafka_options(KafkaSettings(), kafka)
+    broadcast = Broadcast(f"{topics}patient", lambda _: None, options, rescuer)
+    starting = asyncio.ensure_future(broadcast.start())
+    await eventually(lambda: rescuer.readers, within_s=30)
+    starting.cancel()
+    with suppress(asyncio.CancelledError):
+        await starting
+    await broadcast.stop()
+    await eventually(lambda: not rescuer.readers, within_s=4, what="nobody reads any more")
+
+
+class Reading(Rescuer):
+    """Tells how many read."""
+
+    readers = 0
+
+    def read(self, *where: Any) -> list[FetchedRecord]:
+        self.readers += 1
+        try:
+            return super().read(*where)
+        finally:
+            self.readers -= 1
 
 
 async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: bytes) -> None:
