@@ -47,7 +47,12 @@ class Broadcast(Service):
         """Read everything that is there now, before anybody judges."""
         partition = aiokafka.TopicPartition(self.topic, 0)
         consumer = PatientConsumer(
-            **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            **self._options,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # What was taken back is no order, nor what may still be; and the rescuer must see as much.
+            isolation_level="read_committed",
         )
         self._consumer = consumer
         try:

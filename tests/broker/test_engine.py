@@ -220,6 +220,59 @@ async def test_a_broadcast_goes_on_behind_a_record_that_aiokafka_cannot_read(kaf
     assert len(heard) == len(set(heard)) == 5
 
 
+@pytest.mark.parametrize("last", ["an order", "a header that is no text"])
+async def test_a_broadcast_obeys_nothing_that_was_taken_back_or_may_still_be(
+    kafka: str, topics: str, last: str
+) -> None:
+    """Neither does it wait for that: a start would never end."""
+    topic = f"{topics}patient"
+    producer = ck.Producer({"bootstrap.servers": kafka, "transactional.id": topics})
+    await asyncio.to_thread(producer.init_transactions, 60)
+
+    def begin(order: bytes) -> None:
+        producer.begin_transaction()
+        producer.produce(topic, order, partition=0)
+        producer.flush(30)
+
+    heard: list[bytes | None] = []
+
+    def broadcast() -> Broadcast:
+        return Broadcast(
+            topic,
+            lambda record: heard.append(record.value),
+            aiokafka_options(KafkaSettings(), kafka),
+            Rescuer({"bootstrap.servers": kafka}),
+        )
+
+    begin(b"given")
+    producer.commit_transaction(30)
+    if last == "an order":
+        begin(b"taken back")
+        producer.abort_transaction(30)
+    else:
+        await _take_back_what_aiokafka_cannot_read(kafka, topic)
+    first = broadcast()
+    await asyncio.wait_for(first.start(), 30)
+    assert heard == [b"given"]
+    begin(b"open")
+    second = broadcast()
+    await asyncio.wait_for(second.start(), 30)
+    assert heard == [b"given"] * 2
+    producer.commit_transaction(30)
+    await eventually(lambda: heard[2:] == [b"open"] * 2, within_s=30)
+    await first.stop()
+    await second.stop()
+
+
+async def _take_back_what_aiokafka_cannot_read(kafka: str, topic: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topic}.unreadable")
+    await producer.start()
+    await producer.begin_transaction()
+    await _write_with_a_header_that_is_no_text(producer, topic, b"taken back")
+    await producer.abort_transaction()
+    await producer.stop()
+
+
 async def test_a_stop_does_not_wait_for_who_reads_by_another_way_in_vain(
     kafka: str, topics: str, tmp_path: Path
 ) -> None:
@@ -260,16 +313,28 @@ async def _produce_with_a_header_that_is_no_text(kafka: str, topic: str, value: 
     """As any client in another language may do: a header's name is bytes to the broker."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await producer.start()
+    await _write_with_a_header_that_is_no_text(producer, topic, value)
+    await producer.stop()
+
+
+async def _write_with_a_header_that_is_no_text(producer: AIOKafkaProducer, topic: str, value: bytes) -> None:
     batch = producer.create_batch()
     batch.append(timestamp=None, key=None, value=value, headers=[("name", b"x")])
     batch.close()
-    written = batch._build()  # noqa: SLF001 - no Python client writes such a header
-    at = bytes(written).index(b"name")
-    written[at : at + 4] = b"\xff\xfe\xff\xfe"
-    # The checksum stands at 17 and covers all that follows it.
-    written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4, "big")
+    build = batch._build  # noqa: SLF001 - no Python client writes such a header
+
+    def built() -> bytearray:
+        written = build()
+        at = bytes(written).find(b"name")
+        if at >= 0:
+            written[at : at + 4] = b"\xff\xfe\xff\xfe"
+            # The checksum stands at 17 and covers all that follows it.
+            written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4, "big")
+        return written
+
+    # As late as it is sent: a transaction's number is written into it before.
+    batch._build = built  # noqa: SLF001 - as above
     await (await producer.send_batch(batch, topic, partition=0))
-    await producer.stop()
 
 
 async def test_an_open_transaction_holds_its_own_partition_only_and_what_is_aborted_is_never_seen(
