@@ -19,6 +19,7 @@ from streams.core.lanes import LANES, Lanes
 from streams.core.retrying import Again, Evidence, GiveUp, after_fault, is_out
 from streams.observing import LaneStatus, NodeStatus
 from streams.ports import Answer, Clock, Node, NodeFault, Overloaded, Question
+from streams.turns import ByAndBy
 
 # An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
 _OVERLOAD_PAUSE_MS = 50.0
@@ -142,6 +143,7 @@ class Dispatch(Service):
         self._settings = settings
         self._clock = clock
         self._lanes: Lanes[Job] = Lanes()
+        self._given_up: ByAndBy[Job] = ByAndBy(lambda job: job.give_up())
         self._running: dict[asyncio.Task[None], Job] = {}
         self._wake: asyncio.TimerHandle | None = None
 
@@ -180,8 +182,7 @@ class Dispatch(Service):
 
     def begin_drain(self) -> None:
         """Give up what waits; what is on a node is finished."""
-        for job in self._lanes.remove(lambda _: True):
-            job.give_up()
+        self._given_up.add(self._lanes.clear())
 
     @property
     def is_held(self) -> bool:
@@ -193,9 +194,10 @@ class Dispatch(Service):
         if self.is_held:
             return
         before_ms = self._clock.now_ms() - self._settings().park_after_s * 1_000
-        overdue = (job for job in self._lanes if job.arrived_ms < before_ms)
-        first = set(islice(overdue, _ENDED_AT_ONCE))
-        for job in self._lanes.remove(first.__contains__) if first else ():
+        first = self._lanes.arrived_before(before_ms)[:_ENDED_AT_ONCE]
+        if first:
+            self._lanes.remove(set(first))
+        for job in first:
             job.done(Overdue())
 
     async def on_stop(self) -> None:
@@ -203,6 +205,7 @@ class Dispatch(Service):
         self.begin_drain()
         if self._wake:
             self._wake.cancel()
+        await self._given_up.finish()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

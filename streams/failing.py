@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from streams.core.failing import Again, Hopeless, Patience, Trial, weigh
 from streams.partitions import Batch, Partitions
 from streams.ports import Record
+from streams.turns import ByAndBy
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class Failing:
         self._patience = patience or Patience()
         self._steps: defaultdict[str, _Step] = defaultdict(_Step)
         self._suspects: dict[_Suspect, None] = {}  # As a set that keeps its order.
+        self._given_up: ByAndBy[_Suspect] = ByAndBy(_abandon)
         self._retrying: asyncio.Task[None] | None = None
         partitions.on_drain.append(self._give_up)
 
@@ -151,8 +153,7 @@ class Failing:
 
     def _give_up(self) -> None:
         """A drain has begun: whoever comes next may have more luck."""
-        for suspect in self._suspects:
-            suspect.batch.abandon((suspect.record.offset,))
+        self._given_up.add(self._suspects)
         self._suspects.clear()
 
     # -- trying again ---------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ class Failing:
         if suspect.batch.is_wanted:
             self._suspects[suspect] = None
         else:
-            suspect.batch.abandon((suspect.record.offset,))
+            _abandon(suspect)
 
     async def _passes(self, suspect: _Suspect) -> bool:
         try:
@@ -223,6 +224,10 @@ class Failing:
         worst = max(suspects, key=lambda suspect: suspect.tries)
         self._give_up()
         self._stop_worker(CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries))
+
+
+def _abandon(suspect: _Suspect) -> None:
+    suspect.batch.abandon((suspect.record.offset,))
 
 
 async def _awaited(work: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ except that every twelfth dispatch belongs to the lane whose last one lies furth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
@@ -24,7 +24,7 @@ class Lanes(Generic[T]):
 
     def __init__(self) -> None:
         # (deadline, arrival, sequence, item); the sequence keeps equal ones in the order they came in.
-        self._heaps: tuple[list[tuple[float, float, int, T]], ...] = tuple([] for _ in range(LANES))
+        self._heaps = self._emptied()
         self._sequence = 0
         self._dispatches = 0
         # The number of each lane's last dispatch.
@@ -33,8 +33,9 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._heaps))
 
-    def __iter__(self) -> Iterator[T]:
-        return (entry[3] for heap in self._heaps for entry in heap)
+    @staticmethod
+    def _emptied() -> tuple[list[tuple[float, float, int, T]], ...]:
+        return tuple([] for _ in range(LANES))
 
     def __repr__(self) -> str:
         return f"<Lanes | {', '.join(str(len(heap)) for heap in self._heaps)} waiting>"
@@ -81,16 +82,22 @@ class Lanes(Generic[T]):
         earliest = min((heap[0][0] for heap in self._heaps if heap), default=_NEVER_MS)
         return None if earliest == _NEVER_MS else earliest
 
-    def remove(self, is_unwanted: Callable[[T], bool]) -> list[T]:
-        """Take out everybody of whom this is true."""
-        removed: list[T] = []
+    def arrived_before(self, at_ms: float) -> list[T]:
+        """Who has waited since before this."""
+        return [entry[3] for heap in self._heaps for entry in heap if entry[1] < at_ms]
+
+    def clear(self) -> list[T]:
+        """Take out everybody."""
+        heaps, self._heaps = self._heaps, self._emptied()
+        return [entry[3] for heap in heaps for entry in heap]
+
+    def remove(self, items: Collection[T]) -> None:
+        """Take out these."""
         for heap in self._heaps:
-            gone = [entry[3] for entry in heap if is_unwanted(entry[3])]
-            if gone:
-                heap[:] = [entry for entry in heap if not is_unwanted(entry[3])]
+            left = [entry for entry in heap if entry[3] not in items]
+            if len(left) < len(heap):
+                heap[:] = left
                 heapify(heap)
-                removed += gone
-        return removed
 
     def _next_lane(self) -> int | None:
         busy = [lane for lane, heap in enumerate(self._heaps) if heap]

@@ -76,9 +76,19 @@ class LanesMachine(RuleBasedStateMachine):
 
     @rule(divisor=st.integers(1, 5))
     def remove(self, divisor):
-        removed = self.lanes.remove(lambda item: item % divisor == 0)
-        assert sorted(removed) == sorted(place[2] for _, place in self.waiting if place[2] % divisor == 0)
+        self.lanes.remove({place[2] for _, place in self.waiting if place[2] % divisor == 0})
         self.waiting = [entry for entry in self.waiting if entry[1][2] % divisor]
+
+    @rule(ago_ms=st.integers(0, 60))
+    def ask_who_has_waited_for_so_long(self, ago_ms):
+        before_ms = self.now_ms - ago_ms
+        expected = [place[2] for _, place in self.waiting if place[1] < before_ms]
+        assert sorted(self.lanes.arrived_before(before_ms)) == sorted(expected)
+
+    @rule()
+    def clear(self):
+        assert sorted(self.lanes.clear()) == sorted(place[2] for _, place in self.waiting)
+        self.waiting = []
 
     @invariant()
     def all_that_wait_are_counted(self):
@@ -172,7 +182,7 @@ def test_the_order_survives_a_removal(due_ms, divisor):
     lanes: Lanes[tuple[int, int]] = Lanes()
     for number, deadline_ms in enumerate(due_ms):
         lanes.put((deadline_ms, number), lane=0, at_ms=0.0, deadline_ms=float(deadline_ms))
-    lanes.remove(lambda item: item[1] % divisor == 0)
+    lanes.remove({(at_ms, number) for number, at_ms in enumerate(due_ms) if number % divisor == 0})
     left = [item for item in iter(lanes.take, None) if item is not None]
     assert left == sorted(left)
     assert len(left) == sum(number % divisor != 0 for number in range(len(due_ms)))

@@ -32,6 +32,7 @@ from streams.ports import (
     TimedOut,
     Unreachable,
 )
+from streams.turns import AT_ONCE
 
 PROBE_MS = 1_000
 SETTINGS = JudgeSettings(attempts_max=3, probe_interval_ms=PROBE_MS)
@@ -233,6 +234,25 @@ async def test_low_is_not_starved_by_a_stream_of_critical():
         assert len(node.asked) <= 49
         asker.dispatch.begin_drain()
         await asker.all_ended()
+
+
+@virtual
+async def test_a_drain_gives_up_thousands_in_turns_and_nobody_who_comes_later():
+    """The loop belongs to others, too: what a drain waits for, above all."""
+    async with asking() as asker:
+        asker.ask(*ids(16_000))
+        given_up = []
+        asker.dispatch.begin_drain()
+        while asker.open:
+            given_up.append(len(asker.ended))
+            if len(given_up) == 2:
+                asker.ask("later")
+            if len(asker.ended) == 16_000:
+                break
+            await asyncio.sleep(0)
+        assert max(after - before for before, after in pairwise([0, *given_up])) <= AT_ONCE
+        assert "later" not in [id_ for id_, _, _ in asker.ended]
+    assert asker.outcomes() == dict.fromkeys([*ids(16_000), "later"])
 
 
 # -- faults ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from streams.core.failing import Patience
 from streams.failing import CrashLoop, Failing
 from streams.partitions import Batch
 from streams.ports import Record
+from streams.turns import AT_ONCE
 
 TOPIC = TOPICS.content("low")
 PATIENCE = Patience(tries_max=4, wait_ms_first=100, wait_ms_max=250, unwitnessed_max=2)
@@ -179,6 +181,18 @@ async def test_a_drain_in_the_middle_of_a_pause_gives_up_at_once_and_tries_no_mo
     assert stage.partitions.awaited == 0
     await asyncio.sleep(60)
     assert (stage.tried.total(), stage.condemned, stage.stopped, stage.committable) == (before, [], [], 0)
+
+
+@virtual
+async def test_a_drain_gives_up_thousands_in_turns():
+    stage = Stage(lambda _: True)
+    await stage.failing.handle(stage.batch(5_000), stage.handle)
+    stage.partitions.begin_drain()
+    awaited = [5_000, stage.partitions.awaited]
+    while stage.partitions.awaited:
+        await asyncio.sleep(0)
+        awaited.append(stage.partitions.awaited)
+    assert max(before - after for before, after in pairwise(awaited)) <= AT_ONCE
 
 
 @virtual
