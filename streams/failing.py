@@ -30,6 +30,10 @@ class CrashLoop(Exception):
         )
 
 
+class Cancelled(Exception):
+    """What a stage awaited was cancelled, and nobody had cancelled the stage: a bug like others."""
+
+
 @dataclass(slots=True, eq=False)
 class _Step:
     """One thing that a stage does with each record: what another step shows says nothing about it."""
@@ -105,9 +109,10 @@ class Failing:
         """Work on a record. Where that raises, the same, or `again`, is tried later, and this is None."""
         try:
             return work(*args)
-        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+        except (Exception, asyncio.CancelledError) as bug:  # noqa: BLE001 - whatever a stage raises ends here
+            # Nobody can cancel what does not wait: it asked for what somebody else has cancelled.
             later = partial(again, batch, record) if again else partial(work, *args)
-            self._suspect(step, batch, record, partial(_awaited, later), bug)
+            self._suspect(step, batch, record, partial(_awaited, later), _as_bug(bug))
             return None
 
     async def handle(self, batch: Batch, handle: Callable[[Batch], Awaitable[None]]) -> None:
@@ -115,12 +120,16 @@ class Failing:
 
         So it must raise before it has handed anything of the batch on, or not at all.
         """
+        before = _times_cancelled()
         try:
             await handle(batch)
-        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+        except (Exception, asyncio.CancelledError) as bug:
+            if _times_cancelled() > before:
+                # The agent itself is stopped.
+                raise
             for record in batch.records:
                 again = partial(self._alone, batch.part((record,)), handle)
-                self._suspect("batch", batch, record, again, bug)
+                self._suspect("batch", batch, record, again, _as_bug(bug))
         else:
             self.passed("batch")
 
@@ -147,8 +156,9 @@ class Failing:
             # A bug of ours, or of who condemns. What is unsettled comes again.
             self._give_up()
             self._stop_worker(bug if isinstance(bug, Exception) else RuntimeError(type(bug).__name__))
-        if self._suspects and not retrying.cancelled():
-            # They came between the end of the work and this.
+        if self._suspects:
+            # They came between the end of the work and this; or somebody cancelled it, and nobody else would
+            # try them.
             self._begin()
 
     def _give_up(self) -> None:
@@ -174,19 +184,28 @@ class Failing:
             return
         # While it is tried it is nobody's suspect: a drain that begins now waits for its end.
         del self._suspects[suspect]
-        if suspect.batch.is_wanted and await self._passes(suspect):
-            return
+        has_passed = False
+        try:
+            has_passed = suspect.batch.is_wanted and await self._passes(suspect)
+        finally:
+            if not has_passed:
+                self._take_back(suspect)
+
+    def _take_back(self, suspect: _Suspect) -> None:
         if suspect.batch.is_wanted:
             self._suspects[suspect] = None
         else:
             _abandon(suspect)
 
     async def _passes(self, suspect: _Suspect) -> bool:
+        before = _times_cancelled()
         try:
             await suspect.again()
-        except Exception as bug:  # noqa: BLE001 - this is where whatever a stage raises ends
+        except (Exception, asyncio.CancelledError) as bug:
+            if _times_cancelled() > before:
+                raise
             self._partitions.counts.failures += 1
-            suspect.failed_again(bug)
+            suspect.failed_again(_as_bug(bug))
             return False
         return True
 
@@ -224,6 +243,16 @@ class Failing:
         worst = max(suspects, key=lambda suspect: suspect.tries)
         self._give_up()
         self._stop_worker(CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries))
+
+
+def _times_cancelled() -> int:
+    """How often somebody has asked the present task to end; 0 outside of one."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _as_bug(raised: Exception | asyncio.CancelledError) -> Exception:
+    return raised if isinstance(raised, Exception) else Cancelled()
 
 
 def _abandon(suspect: _Suspect) -> None:

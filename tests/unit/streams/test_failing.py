@@ -15,7 +15,7 @@ from virtual_time import LoopClock, now_ms, reaches, run, virtual
 
 from streams.app import each_batch, each_record
 from streams.core.failing import Patience
-from streams.failing import CrashLoop, Failing
+from streams.failing import Cancelled, CrashLoop, Failing
 from streams.partitions import Batch
 from streams.ports import Record
 from streams.turns import AT_ONCE
@@ -44,7 +44,7 @@ class Stage:
         )
 
     def _condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
-        assert isinstance(bug, Bug)
+        assert isinstance(bug, (Bug, Cancelled))
         self.condemned.append(record.offset)
         batch.settle(record.offset)
 
@@ -248,6 +248,107 @@ async def test_a_bug_of_who_condemns_stops_the_worker_and_loses_nothing():
     await stage.failing.handle(stage.batch(2), stage.handle)
     await reaches(lambda: stage.stopped)
     assert (type(stage.stopped[0]), stage.committable) == (KeyError, 0)
+
+
+async def cancelled_within() -> None:
+    """Await what somebody cancels, as a handler does with tasks of its own."""
+    own = asyncio.ensure_future(asyncio.sleep(9))
+    own.cancel()
+    await own
+
+
+@virtual
+async def test_a_handler_in_which_something_was_cancelled_has_failed_like_any_other():
+    stage = Stage()
+
+    async def handle(record: Record) -> None:
+        stage.tried[record.offset] += 1
+        if record.offset == 1:
+            await cancelled_within()
+        stage.passed.append(record.offset)
+
+    await each_record(Stream([untaken(stage, 4)]), handle, stage.failing)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (sorted(stage.passed), stage.condemned, stage.committable) == ([0, 2, 3], [1], 4)
+
+
+@virtual
+async def test_one_in_which_something_is_cancelled_as_it_is_tried_again_does_not_end_the_trying():
+    stage = Stage()
+
+    async def handle(part: Batch) -> None:
+        stage.tried[part.records[0].offset] += 1
+        match stage.tried.total():
+            case 1:
+                raise Bug
+            case 2:
+                await cancelled_within()
+        part.settle_all()
+
+    await stage.failing.handle(stage.batch(5), handle)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (stage.committable, stage.condemned, stage.stopped) == (5, [], [])
+
+
+@virtual
+async def test_what_is_asked_of_something_that_was_cancelled_is_tried_again_too():
+    stage = Stage()
+    batch = stage.batch(1)
+    answer = asyncio.get_running_loop().create_future()
+    answer.cancel()
+
+    def conclude() -> None:
+        stage.look_at(batch.records[0])
+        if stage.tried.total() == 1:
+            answer.result()
+        batch.settle_all()
+
+    stage.failing.attempt("answer", batch, batch.records[0], conclude)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (stage.committable, stage.condemned) == (1, [])
+
+
+@virtual
+async def test_an_agent_that_is_stopped_in_the_middle_ends_and_nothing_is_tried_again():
+    stage = Stage()
+    begun = asyncio.Event()
+
+    async def handle(record: Record) -> None:
+        stage.look_at(record)
+        begun.set()
+        await asyncio.sleep(9)
+
+    agent = asyncio.ensure_future(each_record(Stream([untaken(stage, 2)]), handle, stage.failing))
+    await begun.wait()
+    agent.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await agent
+    await asyncio.sleep(60)
+    assert (stage.tried.total(), stage.committable, stage.partitions.counts.failures) == (1, 0, 0)
+
+
+@virtual
+async def test_trying_again_that_somebody_ends_begins_anew_and_forgets_nobody():
+    stage = Stage()
+    trying: list[asyncio.Task[None] | None] = []
+
+    async def handle(part: Batch) -> None:
+        stage.look_at(part.records[0])
+        match stage.tried.total():
+            case 1:
+                raise Bug
+            case 2:
+                trying.append(asyncio.current_task())
+                await asyncio.sleep(9)
+        part.settle_all()
+
+    await stage.failing.handle(stage.batch(3), handle)
+    await reaches(lambda: trying)
+    (task,) = trying
+    assert task is not None
+    task.cancel()
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (stage.committable, stage.condemned) == (3, [])
 
 
 @virtual
