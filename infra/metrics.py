@@ -77,7 +77,7 @@ def _stages(status: WorkerStatus) -> Iterator[Metric]:
         ("stage_failures", "How often a stage itself failed at a record.", lambda stage: stage.failures),
         (
             "stage_backoffs",
-            "Rounds in which it failed at records and no other passed.",
+            "How often it paused before it tried such records again.",
             lambda stage: stage.backoffs,
         ),
         ("condemned", "Records that became dead letters for that.", lambda stage: stage.condemned),

@@ -7,26 +7,39 @@ and one that is given up will be delivered again.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from streams.core.failing import Again, Hopeless, Patience, Trial, weigh
+from streams.core.failing import Again, Hopeless, Patience, TooMany, Trial, weigh
 from streams.partitions import Batch, Partitions
 from streams.ports import Record
 from streams.turns import ByAndBy
 
 T = TypeVar("T")
 
+_MINUTE_MS = 60_000.0
+
 
 class CrashLoop(Exception):
-    """A stage fails at everything, however often it is tried."""
+    """A stage fails at everything, or at too much, however often it is tried.
 
-    def __init__(self, stage: str, bug: Exception, records: int, tries: int) -> None:
+    `condemned` became dead letters within a minute, where others pass.
+    """
+
+    def __init__(
+        self, stage: str, bug: Exception, records: int, tries: int, *, condemned: int | None = None
+    ) -> None:
+        many = f"all of {records}" if condemned is None else f"{records}"
+        others = (
+            ""
+            if condemned is None
+            else f", though others pass; {condemned} became dead letters within a minute, and no more may"
+        )
         super().__init__(
-            f"{stage} failed at all of {records} records, {tries} times in a row: {type(bug).__name__}"
+            f"{stage} failed at {many} records, {tries} times in a row{others}: {type(bug).__name__}"
         )
 
 
@@ -41,6 +54,14 @@ class _Step:
     passed: int = 0
     unwitnessed: int = 0
     """Condemned since one passed."""
+    condemned_at_ms: deque[float] = field(default_factory=deque)
+    """When the last ones were condemned."""
+
+    def condemned_since(self, since_ms: float) -> int:
+        """How many were condemned since then; those before are forgotten."""
+        while self.condemned_at_ms and self.condemned_at_ms[0] < since_ms:
+            self.condemned_at_ms.popleft()
+        return len(self.condemned_at_ms)
 
 
 @dataclass(slots=True, eq=False)
@@ -216,13 +237,18 @@ class Failing:
             by_step[suspect.step].append(suspect)
         waits_ms = [0.0]
         for step, suspects in by_step.items():
+            lately = step.condemned_since(self.clock.now_ms() - _MINUTE_MS)
             match weigh(
                 [Trial(suspect.tries, suspect.is_witnessed) for suspect in suspects],
                 self._patience,
                 unwitnessed=step.unwitnessed,
+                condemned_lately=lately,
             ):
                 case Hopeless():
                     self._stop(suspects)
+                    return 0.0
+                case TooMany(condemned):
+                    self._stop([suspects[position] for position in condemned], condemned=lately)
                     return 0.0
                 case Again(condemned, unwitnessed, wait_ms):
                     step.unwitnessed += unwitnessed
@@ -236,13 +262,16 @@ class Failing:
     def _bury(self, suspect: _Suspect) -> None:
         self._condemn(suspect.batch, suspect.record, suspect.bug)
         del self._suspects[suspect]
+        suspect.step.condemned_at_ms.append(self.clock.now_ms())
         self._partitions.counts.condemned += 1
 
-    def _stop(self, suspects: list[_Suspect]) -> None:
+    def _stop(self, suspects: list[_Suspect], condemned: int | None = None) -> None:
         """The stage is broken: nothing of this is settled, and the worker ends."""
         worst = max(suspects, key=lambda suspect: suspect.tries)
         self._give_up()
-        self._stop_worker(CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries))
+        self._stop_worker(
+            CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries, condemned=condemned)
+        )
 
 
 def _times_cancelled() -> int:

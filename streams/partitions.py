@@ -151,7 +151,7 @@ class Counts:
     failures: int = 0
     """How often the stage itself raised at a record."""
     backoffs: int = 0
-    """Rounds in which it failed at records and no other passed."""
+    """How often it paused before it tried such records again."""
     condemned: int = 0
     """Records that became dead letters for that."""
 

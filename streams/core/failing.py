@@ -1,7 +1,8 @@
 """What to do about records at which a stage itself has failed: try again, condemn, or stop the worker.
 
-A record is condemned only where others pass: then the fault is the record's. Where none passes, the stage
-may be broken, and a backlog that became dead letters would be worse than one that waits.
+A record is condemned only where others pass: then the fault is the record's, most likely. Where none passes,
+or where too many fail, the stage may be broken, and a backlog that became dead letters would be worse than
+one that waits.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a stage may fail at everything."""
+    """How long a stage may fail, and at how much."""
 
     tries_max: int = 6
     wait_ms_first: float = 200.0
     wait_ms_max: float = 5_000.0
     """The pauses double: with six tries they are 0.2 + 0.4 + 0.8 + 1.6 + 3.2 = 6.2 s together."""
+    tries_of_few: int = 3
+    """So often one of a few is tried while others pass: at once, and after the first pause."""
+    few_max: int = 3
+    """More in a minute are no single bad records: the stage may stumble, and they get all tries."""
     unwitnessed_max: int = 3
     """Records that may be condemned in a row although no other passed: enough for one that comes alone in a
     quiet hour, too few for a backlog.
+    """
+    condemned_max: int = 60
+    """Records that may be condemned in a minute, whoever passes: a release that is broken for one kind of
+    them must not turn a backlog of that kind into dead letters.
     """
 
 
@@ -47,23 +56,44 @@ class Hopeless:
     """The stage fails at everything: nobody is condemned."""
 
 
-def weigh(trials: Sequence[Trial], patience: Patience, *, unwitnessed: int) -> Again | Hopeless:
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """Others pass, and yet more would be condemned in a minute than may be: nobody is."""
+
+    condemned: tuple[int, ...]
+    """Who would be."""
+
+
+def weigh(
+    trials: Sequence[Trial], patience: Patience, *, unwitnessed: int, condemned_lately: int
+) -> Again | Hopeless | TooMany:
     """Decide about records after a round in which each of them was tried.
 
-    `unwitnessed` were condemned since a record passed last.
+    `unwitnessed` were condemned since a record passed last, `condemned_lately` within the last minute.
 
-    1. Another has passed between two of its failures: it is condemned.
-    2. None has, and it was not tried often enough yet: it is tried again.
-    3. None has, after all its tries: these few are condemned, or they are too many, and the stage is broken.
+    1. Others have passed between the failures of a few: they are condemned after three tries.
+    2. They are more than a few, or none has passed: they are tried again until they have had all tries.
+    3. Then those against whom others speak are condemned; and those against whom nobody does, if they are
+       few. If they are not, the stage is broken.
+    4. More in a minute than may be are never condemned: the stage is broken for them.
     """
-    guilty = [at for at, trial in enumerate(trials) if trial.is_witnessed]
+    witnessed = [at for at, trial in enumerate(trials) if trial.is_witnessed]
+    are_few = condemned_lately + len(witnessed) <= patience.few_max
+    guilty = [
+        at
+        for at in witnessed
+        if trials[at].tries >= (patience.tries_of_few if are_few else patience.tries_max)
+    ]
     exhausted = [
         at for at, trial in enumerate(trials) if not trial.is_witnessed and trial.tries >= patience.tries_max
     ]
     if exhausted and unwitnessed + len(exhausted) > patience.unwitnessed_max:
         return Hopeless()
+    condemned = (*guilty, *exhausted)
+    if condemned and condemned_lately + len(condemned) > patience.condemned_max:
+        return TooMany(condemned)
     tries = max((trial.tries for trial in trials), default=1)
-    return Again((*guilty, *exhausted), len(exhausted), pause_ms(tries, patience))
+    return Again(condemned, len(exhausted), pause_ms(tries, patience))
 
 
 def pause_ms(tries: int, patience: Patience) -> float:

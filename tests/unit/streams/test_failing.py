@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -40,10 +42,10 @@ class Stage:
         self.tried: Counter[int] = Counter()
         self.stopped: list[Exception] = []
         self.failing = Failing(
-            self.partitions, condemn=self._condemn, stop_worker=self.stopped.append, patience=PATIENCE
+            self.partitions, condemn=self.condemn, stop_worker=self.stopped.append, patience=PATIENCE
         )
 
-    def _condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
+    def condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
         assert isinstance(bug, (Bug, Cancelled))
         self.condemned.append(record.offset)
         batch.settle(record.offset)
@@ -107,6 +109,69 @@ async def test_what_is_over_soon_costs_nobody_anything():
     await reaches(lambda: not stage.partitions.awaited)
     assert (stage.condemned, sorted(stage.passed), stage.stopped) == ([], [*range(50)], [])
     assert stage.partitions.counts.backoffs == 2
+
+
+@virtual
+async def test_a_step_that_stumbles_for_a_moment_condemns_nobody_though_others_pass():
+    """A third of all tries fail for 300 ms: what the step leans on was busy, say, and is well again."""
+    stage = Stage()
+    chance, ends_ms = Random(1), now_ms() + 300
+    stage.is_bad = lambda _: now_ms() < ends_ms and chance.random() < 1 / 3
+    stage.failing = Failing(
+        stage.partitions, condemn=stage.condemn, stop_worker=stage.stopped.append, patience=Patience()
+    )
+
+    def work(batch: Batch, record: Record) -> None:
+        stage.look_at(record)
+        stage.passed.append(record.offset)
+        stage.failing.passed("step")
+        batch.settle(record.offset)
+
+    for _ in range(50):
+        batch = stage.batch(20)
+        for record in batch.records:
+            stage.failing.attempt("step", batch, record, work, batch, record)
+        await asyncio.sleep(0.01)
+    assert stage.partitions.counts.failures > 100
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (stage.condemned, stage.stopped, stage.committable) == ([], [], 1_000)
+
+
+@virtual
+async def test_a_stage_that_is_broken_for_one_kind_of_records_stops_the_worker_and_condemns_none_of_them():
+    stage = Stage(lambda record: record.offset % 2 == 0)
+    await stage.failing.handle(stage.batch(200), stage.handle)
+    await reaches(lambda: stage.stopped)
+    assert len(stage.passed) == 100
+    assert (stage.condemned, stage.committable) == ([], 0)
+    assert str(stage.stopped[0]) == (
+        "test failed at 100 records, 4 times in a row, though others pass; "
+        "0 became dead letters within a minute, and no more may: Bug"
+    )
+
+
+@virtual
+async def test_bad_records_among_good_ones_are_condemned_up_to_a_number_in_a_minute():
+    stage = Stage(lambda record: record.offset % 5 == 0)
+    stage.failing = Failing(
+        stage.partitions,
+        condemn=stage.condemn,
+        stop_worker=stage.stopped.append,
+        patience=replace(PATIENCE, condemned_max=6),
+    )
+
+    async def batches(count: int, every_s: float) -> None:
+        for _ in range(count):
+            await stage.failing.handle(stage.batch(5), stage.handle)
+            await asyncio.sleep(every_s)
+
+    await batches(20, every_s=12)
+    assert (len(stage.condemned), stage.stopped, stage.committable) == (20, [], 100)
+    took_ms = stage.tried[0], stage.tried[95]
+    assert took_ms == (PATIENCE.tries_of_few, PATIENCE.tries_max), "more than three in a minute get all tries"
+    await batches(10, every_s=2)
+    await reaches(lambda: stage.stopped)
+    assert len(stage.condemned) < 26
 
 
 @virtual
