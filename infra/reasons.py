@@ -22,12 +22,14 @@ from schemas.errors import UnknownVersion
 from streams.continuity import PositionLost
 from streams.failing import CrashLoop
 from streams.membership import Fenced
+from streams.publishing import WriteForbidden
 
 _CODES: dict[type[BaseException], ExitCode] = {
     CrashLoop: ExitCode.CRASH_LOOP,
     Fenced: ExitCode.FENCED,
     PositionLost: ExitCode.POSITION_LOST,
     UnknownVersion: ExitCode.UNKNOWN_VERSION,
+    WriteForbidden: ExitCode.FORBIDDEN,
 }
 # What aiokafka raises where no broker answers, or none that can.
 _AWAY = (

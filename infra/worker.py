@@ -87,7 +87,10 @@ class Worker:
         self._bootstrap = bootstrap_of(settings)
         self._tracer = open_tracer(settings.telemetry, instance=name)
         self._publisher = KafkaPublisher(
-            producer_options(settings.kafka, self._bootstrap), on_fatal=self._producer_died
+            producer_options(settings.kafka, self._bootstrap),
+            on_fatal=self._producer_died,
+            on_forbidden=self.stop,
+            on_trouble=self.tally.error,
         )
         self._dispatch = Dispatch(
             nodes_of(settings, self.clock) if "judge" in stages else (),

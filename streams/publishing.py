@@ -1,14 +1,15 @@
 """Writing to Kafka so that "published" means confirmed: librdkafka behind the `Publisher` port.
 
 A future of `publish` is done when the brokers have confirmed all its records. While they are away it stays
-open and the records are tried again for as long as it takes; a record that can never be written fails it; a
-producer that can never write again (a fatal error) says so once, and leaves futures open, so that nothing is
-settled.
+open and the records are tried again for as long as it takes, which is told; a record that can never be
+written fails it; a producer that can never write again (a fatal error, a right that is missing) says so once,
+and leaves futures open, so that nothing is settled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 
 import confluent_kafka as ck
 
+from streams.core.refusals import Refusals
 from streams.ports import Outgoing, PublishError, size_of
 
 # Delivery reports are collected this often while records are under way; a lone record waits for half of it.
@@ -25,6 +27,9 @@ _FILL = 0.9
 # A record that a broker refused at once (a topic that is gone, a right that is missing) is not offered again
 # sooner: the loop would do nothing else.
 _REPEAT_S = 0.1
+# librdkafka asks for a topic that is gone until the delivery timeout, in silence. A broker that is restarted
+# is back sooner.
+_UNCONFIRMED_S = 10.0
 # Another try may succeed after none of these: the record itself is at fault.
 _HOPELESS = frozenset(
     {
@@ -41,6 +46,23 @@ _OVER = frozenset(
 )
 
 
+# An administrator may give the right; nobody knows when, and meanwhile another worker may have it.
+_FORBIDDEN = frozenset({ck.KafkaError.TOPIC_AUTHORIZATION_FAILED, ck.KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+
+log = logging.getLogger(__name__)
+
+
+class WriteForbidden(Exception):
+    """Kafka does not let our user write."""
+
+    def __init__(self, topic: str) -> None:
+        where = f"to the topic {topic}" if topic else "to any topic"
+        super().__init__(
+            f"Kafka does not let our user write {where}: let an administrator give it the right WRITE on "
+            f"{'that topic' if topic else 'our topics'}"
+        )
+
+
 _Place = tuple[str, int, bytes | None, bytes | None]
 
 
@@ -52,12 +74,15 @@ class _Flight:
     size_bytes: int
     confirmed: asyncio.Future[Any]
     left: int
+    begun_s: float
     offset: int | None = None
     """The highest that was confirmed, where it was asked for: it then begins with -1."""
     failed: list[int] = field(default_factory=list)
     code: str = ""
     alone: set[int] = field(default_factory=set)
     """Positions of which the broker refused a whole batch: they are tried each by itself."""
+    refused: set[int] = field(default_factory=set)
+    """Positions that a broker did not take, and that are tried again."""
     places: dict[_Place, list[int]] = field(default_factory=dict)
     """Where records stand in the flight, made when the first report of a failure comes."""
 
@@ -94,7 +119,14 @@ class _Flight:
 class KafkaPublisher:
     """The real one. Lives on one event loop; start nothing, close it at the end."""
 
-    def __init__(self, options: Mapping[str, Any], *, on_fatal: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        on_fatal: Callable[[str], None],
+        on_forbidden: Callable[[WriteForbidden], None] | None = None,
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
         # For records whose partition is left to their key; librdkafka's own hash agrees with nobody's.
         self._options = {"partitioner": "murmur2_random", **options, "error_cb": self._on_error}
         self._producer = ck.Producer(self._options)
@@ -102,7 +134,12 @@ class KafkaPublisher:
         self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)
         self._bytes_max = int(options.get("queue.buffering.max.kbytes", 1_048_576) * 1_024 * _FILL)
         self._bytes = 0  # Of the flights that have not ended.
+        self._flights: dict[_Flight, None] = {}  # Those that have not ended, the oldest first.
+        self._refusals = Refusals()
+        self._unconfirmed: frozenset[str] = frozenset()  # The topics of which that was told.
         self._on_fatal = on_fatal
+        self._on_forbidden = on_forbidden or (lambda missing: on_fatal(str(missing)))
+        self._on_trouble = on_trouble
         self._again: deque[tuple[_Flight, int]] = deque()
         self._repeat_at_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -126,16 +163,17 @@ class KafkaPublisher:
         if not records:
             confirmed.set_result(None)
             return confirmed
-        self._begin(_Flight(records, size_of(records), confirmed, len(records)))
+        self._begin(_Flight(records, size_of(records), confirmed, len(records), _now_s()))
         return confirmed
 
     def place(self, records: Sequence[Outgoing]) -> asyncio.Future[int]:
         """Hand records of one partition over; the future has their highest offset when all are confirmed."""
         placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._begin(_Flight(records, size_of(records), placed, len(records), offset=-1))
+        self._begin(_Flight(records, size_of(records), placed, len(records), _now_s(), offset=-1))
         return placed
 
     def _begin(self, flight: _Flight) -> None:
+        self._flights[flight] = None
         self._bytes += flight.size_bytes
         self._hand_over(flight, range(len(flight.records)))
         self._arm()
@@ -168,7 +206,11 @@ class KafkaPublisher:
 
     def _poll(self) -> None:
         for producer in self._producers:
-            producer.poll(0)
+            try:
+                producer.poll(0)
+            except ck.KafkaException as fatal:
+                # Of a fatal error confluent-kafka does not tell `error_cb`: it raises it here.
+                self._on_error(fatal.args[0])
 
     def _hand_over(self, flight: _Flight, positions: Sequence[int]) -> None:
         """Records with headers go one by one, the others in bulk, which knows no headers.
@@ -223,6 +265,9 @@ class KafkaPublisher:
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
             if error is None:
                 flight.stands_at(message)
+                if flight.refused:
+                    # What is tried again goes alone.
+                    self._passed(flight, positions[0])
                 self._finish_one(flight)
             else:
                 self._reported(flight, flight.position_of(message, positions), error)
@@ -237,6 +282,7 @@ class KafkaPublisher:
     def _reported(self, flight: _Flight, position: int, error: ck.KafkaError | None) -> None:
         """A record's fate: confirmed, hopeless, or to be tried again."""
         if error is None:
+            self._passed(flight, position)
             self._finish_one(flight)
         elif error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE and position not in flight.alone:
             # A broker refuses a batch whole, for one record or for all together.
@@ -245,22 +291,71 @@ class KafkaPublisher:
         elif error.code() in _HOPELESS:
             flight.failed.append(position)
             flight.code = error.name().lower()
+            self._passed(flight, position)
             self._finish_one(flight)
+        elif error.code() in _FORBIDDEN:
+            self._forbid(flight.records[position].topic)
         elif not error.fatal() and error.code() not in _OVER:
             self._again.append((flight, position))
             if error.code() != ck.KafkaError._QUEUE_FULL:  # noqa: SLF001
                 self._repeat_at_s = asyncio.get_running_loop().time() + _REPEAT_S
+                self._refused(flight, position, error.name())
+
+    def _refused(self, flight: _Flight, position: int, error: str) -> None:
+        is_first = position not in flight.refused
+        flight.refused.add(position)
+        topic = flight.records[position].topic
+        if sentence := self._refusals.refused(topic, error, is_first=is_first):
+            self._tell(sentence)
+
+    def _passed(self, flight: _Flight, position: int) -> None:
+        """A record came to its end, and may have been refused before."""
+        if position in flight.refused:
+            flight.refused.remove(position)
+            if sentence := self._refusals.ended(flight.records[position].topic):
+                log.warning(sentence)
+
+    def _forbid(self, topic: str) -> None:
+        """What is under way there stays open, and settles nothing: who may not write is at his end."""
+        if not self.fatal:
+            missing = WriteForbidden(topic)
+            self.fatal = str(missing)
+            self._on_forbidden(missing)
+
+    def _tell(self, sentence: str) -> None:
+        log.warning(sentence)
+        self._on_trouble(sentence)
+
+    def _look_at_the_oldest(self) -> None:
+        """Tell once of what nobody has confirmed for long, and once when all that is older than that is."""
+        before_s = asyncio.get_running_loop().time() - _UNCONFIRMED_S
+        oldest = next(iter(self._flights), None)
+        if oldest is None or oldest.begun_s > before_s:
+            if self._unconfirmed:
+                log.warning("%s: confirmed again", ", ".join(sorted(self._unconfirmed)))
+            self._unconfirmed = frozenset()
+            return
+        known = self._unconfirmed | self._refusals.topics
+        if topics := frozenset(record.topic for record in oldest.records) - known:
+            self._unconfirmed |= topics
+            self._tell(
+                f"{', '.join(sorted(topics))}: what was written was not confirmed for {_UNCONFIRMED_S:g} s; "
+                "see that the topic exists and its brokers run"
+            )
 
     def _finish_one(self, flight: _Flight) -> None:
         """One record of a flight came to its end."""
         flight.left -= 1
         if not flight.left:
             self._bytes -= flight.size_bytes
+            del self._flights[flight]
             flight.end()
 
     def _on_error(self, error: ck.KafkaError) -> None:
         """What librdkafka complains of: brokers that are away come back; fatal is for ever."""
-        if error.code() == ck.KafkaError._FATAL or error.fatal():
+        if error.code() in _FORBIDDEN:
+            self._forbid("")
+        elif error.code() == ck.KafkaError._FATAL or error.fatal():
             self.fatal = self.fatal or error.str()
             self._on_fatal(self.fatal)
 
@@ -272,6 +367,7 @@ class KafkaPublisher:
         self._timer = None
         try:
             self._turn()
+            self._look_at_the_oldest()
         finally:
             if self._left:
                 self._arm()
@@ -288,6 +384,10 @@ class KafkaPublisher:
             if len(self._again) > left:
                 # It came back at once: the queue is full of bytes, and the next would come back, too.
                 return
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class MemoryPublisher:

@@ -80,9 +80,66 @@ async def test_a_broker_that_comes_back_is_soon_written_to(own_broker: EmbeddedK
     assert await publisher.close(10) == 0
 
 
-def batch(number: int) -> list[Outgoing]:
+async def test_what_is_refused_and_tried_again_is_told_once_and_once_when_it_passes(
+    kafka: str, topics_prefix: str, caplog: pytest.LogCaptureFixture
+):
+    topic = f"{topics_prefix}{TOPIC}"
+    options = producer_options(KafkaSettings(bootstrap=kafka), kafka)
+    troubles: list[str] = []
+    publisher = KafkaPublisher(
+        # By itself it hopes for half a minute that a topic which nobody knows will be known.
+        options | {"topic.metadata.propagation.max.ms": 500},
+        on_fatal=troubles.append,
+        on_trouble=troubles.append,
+    )
+    confirmed = [publisher.publish(batch(number, topic)) for number in range(3)]
+    await eventually(lambda: len(troubles) == 2, within_s=30, what="it is told")
+    # All of them are refused ten times in a second.
+    assert await asyncio.wait(confirmed, timeout=2) == (set(), {*confirmed})
+    admin = AdminClient({"bootstrap.servers": kafka})
+    await asyncio.to_thread(admin.create_topics([NewTopic(topic, 1, 1)])[topic].result, 30)
+    await asyncio.wait_for(asyncio.gather(*confirmed), 60)
+    refused = [
+        f"Kafka does not take what goes to {topic} ({error}); it is tried again and again"
+        for error in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC")
+    ]
+    assert troubles == refused
+    ours = [record.getMessage() for record in caplog.records if record.name == "streams.publishing"]
+    assert ours == [*refused, f"Kafka takes what goes to {topic} again"]
+    assert await publisher.close(10) == 0
+
+
+async def test_what_nobody_confirms_for_long_is_told_once_and_once_when_it_is(
+    own_broker: EmbeddedKafka, caplog: pytest.LogCaptureFixture
+):
+    """A broker that hangs, or a topic that is gone: librdkafka tries for two minutes without a word."""
+    bootstrap = own_broker.bootstrap
+    troubles: list[str] = []
+    publisher = KafkaPublisher(
+        producer_options(KafkaSettings(bootstrap=bootstrap), bootstrap),
+        on_fatal=troubles.append,
+        on_trouble=troubles.append,
+    )
+    await asyncio.wait_for(publisher.publish(batch(0)), 30)
+    own_broker.brokers[0].pause()
+    try:
+        away = [publisher.publish(batch(number)) for number in range(1, 4)]
+        await eventually(lambda: troubles, within_s=30, what="it is told")
+    finally:
+        own_broker.brokers[0].resume()
+    await asyncio.wait_for(asyncio.gather(*away), 60)
+    # It is told at the next look.
+    await asyncio.wait_for(publisher.publish(batch(4)), 30)
+    (sentence,) = troubles
+    assert sentence.startswith(f"{TOPIC}: what was written was not confirmed for 10 s; see that ")
+    ours = [record.getMessage() for record in caplog.records if record.name == "streams.publishing"]
+    assert ours == [sentence, f"{TOPIC}: confirmed again"]
+    assert await publisher.close(10) == 0
+
+
+def batch(number: int, topic: str = TOPIC) -> list[Outgoing]:
     first = number * BATCH
-    return [Outgoing(TOPIC, 0, None, b"%d" % value) for value in range(first, first + BATCH)]
+    return [Outgoing(topic, 0, None, b"%d" % value) for value in range(first, first + BATCH)]
 
 
 def read(bootstrap: str) -> Counter[int]:

@@ -167,3 +167,25 @@ def test_without_the_right_to_read_a_topic_a_worker_says_which_and_ends(
         code, last = last_words(command)
     assert code == 17, last
     assert f"the topic {PREFIX}content.medium" in last
+
+
+@pytest.mark.parametrize(
+    ("writable", "missing"),
+    [((), "to any topic"), (("pending.", "dead-letters"), f"to the topic {PREFIX}verdicts")],
+    ids=["no topic", "all but one"],
+)
+def test_without_the_right_to_write_a_topic_a_worker_says_which_and_ends(
+    strict: tuple[EmbeddedKafka, Path], command: list[str], writable: tuple[str, ...], missing: str
+) -> None:
+    broker, _ = strict
+    producer = ck.Producer({"bootstrap.servers": broker.bootstrap})
+    event = {"v": 1, "kind": "moderate", "id": "post-2", "text": "ok"}
+    producer.produce(f"{PREFIX}content.critical", json.dumps(event).encode())
+    assert producer.flush(30) == 0
+    rights = [right for right in ON_TOPICS if right[2] != AclOperation.WRITE]
+    rights += [(ResourceType.TOPIC, f"{PREFIX}{name}", AclOperation.WRITE) for name in writable]
+    with granted(broker, READ_GROUPS + rights):
+        code, last = last_words(command)
+    assert code == 17, last
+    assert f"does not let our user write {missing}" in last
+    assert last.endswith('"Exit code 17: forbidden".')
