@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from infra.bench.__main__ import BENCHES, main
+from infra.bench.engine_suite import speed
 from infra.bench.measuring import cpu_us_per_event
 from infra.bench.posts import demo_events, fetched, posts
 from infra.bench.report import Finding, summary
@@ -120,3 +121,13 @@ def test_an_unknown_bench_is_told_with_those_that_there_are():
     )
     assert done.returncode == 2
     assert "there is no bench `nothing`; there are wire, watermark, deciding, triage, engine" in done.stderr
+
+
+@pytest.mark.parametrize("work", ["pass", "triage"])
+def test_a_copy_is_held_to_the_same_ratio_as_other_work(work):
+    figures = {"raw us": 2.4, "ours us": 3.6, "raw /s": 10.0, "ours /s": 10.0}
+    told = {finding.what: finding for finding in speed.findings(work, figures, ("raw", "ours"))}
+    ratio = told[f"{work}: CPU, ours"]
+    assert (ratio.judged, ratio.target, ratio.is_met) == (pytest.approx(1.5), 1.4, False)
+    if work == "pass":
+        assert told["pass: CPU beyond raw"].is_met, "which has a target of its own, and not in place of that"
