@@ -14,11 +14,17 @@ from chaos.numbers import Copy, Place, ends_of, offsets_of, place_of
 
 # The broker's clock counts whole milliseconds.
 _CLOCK_MS = 1.0
-# What a broker had written when it was killed, and had not told its producer of: requests take no longer than
-# this, on however busy a machine.
-_UNTOLD_MS = 2_000.0
 # From the moment that the test notes to the moment that the broker writes no more.
 _DYING_MS = 500.0
+
+
+class Told(NamedTuple):
+    """A worker heard that its copy of a number was written."""
+
+    maker: str
+    number: int
+    at_ms: float
+    """By this machine's clock."""
 
 
 class Sample(NamedTuple):
@@ -55,8 +61,23 @@ def audit(
     samples: Sequence[Sample],
     cut_off: Collection[str],
     brokers_cut_off_at_ms: Collection[float] = (),
+    told: Iterable[Told] = (),
 ) -> Audit:
-    """Judge a trial of so many events; `cut_off` names the runs that were killed or frozen."""
+    """Judge a trial of so many events; `cut_off` names the runs that were killed or frozen.
+
+    What `told` says is heeded where brokers were cut off only.
+    """
+    told_at_ms: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for one in told:
+        told_at_ms[one.maker, one.number].append(one.at_ms)
+
+    def is_explained(copy: Copy) -> bool:
+        """Whether another copy may stand beside this one: nobody can have known that it was written."""
+        heard_at_ms = told_at_ms.get((copy.maker, copy.number), ())
+        return copy.maker in cut_off or any(
+            _is_untold(copy, at_ms, heard_at_ms) for at_ms in brokers_cut_off_at_ms
+        )
+
     by_number: dict[int, list[Copy]] = defaultdict(list)
     for copy in copies:
         by_number[copy.number].append(copy)
@@ -68,7 +89,7 @@ def audit(
         unexplained=[
             _told(number, by_number[number])
             for number in sorted(by_number)
-            if sum(not _is_explained(copy, cut_off, brokers_cut_off_at_ms) for copy in by_number[number]) > 1
+            if sum(not is_explained(copy) for copy in by_number[number]) > 1
         ],
         went_back=list(_went_back(samples)),
         ran_ahead=list(_ran_ahead(events, copies, samples)),
@@ -76,11 +97,13 @@ def audit(
     )
 
 
-def _is_explained(copy: Copy, cut_off: Collection[str], brokers_cut_off_at_ms: Collection[float]) -> bool:
-    """Whether another copy may stand beside this one: nobody can have known that it was written."""
-    return copy.maker in cut_off or any(
-        at_ms - _UNTOLD_MS <= copy.written_at_ms <= at_ms + _DYING_MS for at_ms in brokers_cut_off_at_ms
-    )
+def _is_untold(copy: Copy, cut_at_ms: float, heard_at_ms: Iterable[float]) -> bool:
+    """Whether a broker had written a copy when it was killed, and its maker had not heard of it by then.
+
+    However long before: a worker that copies what it was told of is not excused by a cut that comes later.
+    """
+    was_told = any(copy.written_at_ms - _CLOCK_MS <= at_ms <= cut_at_ms for at_ms in heard_at_ms)
+    return copy.written_at_ms <= cut_at_ms + _DYING_MS and not was_told
 
 
 def _told(number: int, copies: Sequence[Copy]) -> str:

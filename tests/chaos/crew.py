@@ -8,12 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from deadline import until
 
-from chaos.worker import Options
+from chaos.audit import Told
+from chaos.worker import Options, told_path
 
 ROOT = Path(__file__).parents[2]
 # Importing takes a second alone and some more among others; a dead member's session must end, too.
@@ -51,6 +54,16 @@ class Member:
     def said(self) -> str:
         """What the present run has printed."""
         return self._log.read_text(errors="replace")
+
+    @property
+    def told(self) -> Iterator[Told]:
+        """What all its runs were told; of one that was killed the last line may be half a line."""
+        for run in range(self._runs):
+            path = told_path(self._options._replace(maker=f"{self._options.name}.{run}"))
+            for line in path.read_text().splitlines() if path.exists() else ():
+                at_ms, *numbers = line.split()
+                for number in numbers:
+                    yield Told(f"{self._options.name}.{run}", int(number), float(at_ms))
 
     def start(self) -> None:
         """Start its next run."""
@@ -201,6 +214,10 @@ class Crew:
     @property
     def cut_off(self) -> set[str]:
         return set[str]().union(*(member.cut_off for member in self.members))
+
+    @property
+    def told(self) -> Iterator[Told]:
+        return chain.from_iterable(member.told for member in self.members)
 
     def check(self) -> None:
         for member in self.members:

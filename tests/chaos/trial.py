@@ -115,7 +115,10 @@ class Trial:
         )
         self.crew.stop()
         copies = read_copies(self.bootstrap, self.prefix)
-        return audit(events, copies, self.commits.samples, self.crew.cut_off, brokers_cut_off_at_ms)
+        told = list(self.crew.told)
+        # Who says nothing would be excused by every broker that is killed.
+        assert self.crew.cut_off or {one.number for one in told} == set(range(events)), "all was told of"
+        return audit(events, copies, self.commits.samples, self.crew.cut_off, brokers_cut_off_at_ms, told)
 
     def _told(self) -> str:
         return "\n".join(f"{member!r}:\n{member.said[-4_000:]}" for member in self.crew.up)

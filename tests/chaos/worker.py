@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -61,6 +62,11 @@ class Options(NamedTuple):
     delivery_timeout_ms: int
 
 
+def told_path(options: Options) -> Path:
+    """Where a run notes what it was told."""
+    return Path(options.directory) / f"{options.maker}.told"
+
+
 def seconds(record: Record) -> float:
     """How long a slow record takes."""
     chance = random.Random(record.offset * 31 + record.partition)
@@ -76,6 +82,8 @@ class Worker:
         self._stopping = asyncio.Event()
         self._trouble: list[str] = []
         self._has_settled = False
+        # A line is written at once: who is killed keeps nothing back, and is excused anyway.
+        self._told = told_path(options).open("w", buffering=1)
         produce = producer_options(kafka, options.bootstrap) | {
             "delivery.timeout.ms": options.delivery_timeout_ms,
             # No request may outlive its record.
@@ -173,12 +181,18 @@ class Worker:
             if error := confirmed.exception():
                 self._stop(repr(error))
                 return
+            self._note(copies)
             settle()
             if not self._has_settled:
                 self._has_settled = True
                 _say("working")
 
         self._publisher.publish(copies).add_done_callback(ended)
+
+    def _note(self, copies: list[Outgoing]) -> None:
+        """Keep what was confirmed, and when: of these it may make no second copy, whoever is killed."""
+        numbers = " ".join(copy.value.decode() for copy in copies)
+        self._told.write(f"{time.time() * 1_000:.1f} {numbers}\n")
 
 
 def _say(what: str) -> None:

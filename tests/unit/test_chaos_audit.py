@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chaos.audit import Audit, Sample, audit
+from random import Random
+
+from chaos.audit import Audit, Sample, Told, audit
 from chaos.numbers import Copy, Place, ends_of, offsets_of, place_of
 
 EVENTS = 200
@@ -28,8 +30,9 @@ def judged(
     *samples: Sample,
     cut_off: tuple[str, ...] = (),
     brokers_cut_off_at_ms: tuple[float, ...] = (),
+    told: list[Told] | None = None,
 ) -> Audit:
-    return audit(EVENTS, made, samples, cut_off, brokers_cut_off_at_ms)
+    return audit(EVENTS, made, samples, cut_off, brokers_cut_off_at_ms, told or [])
 
 
 def test_a_clean_run_has_nothing_to_complain_of() -> None:
@@ -51,12 +54,45 @@ def test_a_repeat_is_explained_by_a_run_that_was_cut_off_and_by_nothing_else() -
     assert judged([*copies(), *copies()[:1]], cut_off=("b.0",)).unexplained != []
 
 
-def test_a_repeat_is_explained_by_a_broker_that_was_killed_as_it_wrote_and_by_no_other() -> None:
-    again = [copy._replace(written_at_ms=copy.written_at_ms + 5_000) for copy in copies()[:3]]
-    assert judged([*copies(), *again], brokers_cut_off_at_ms=(100,)).unexplained == []
-    assert len(judged([*copies(), *again], brokers_cut_off_at_ms=(2_600,)).unexplained) == 3
-    thrice = [*copies(), *again, *(copy._replace(written_at_ms=9_000) for copy in again)]
-    assert len(judged(thrice, brokers_cut_off_at_ms=(100,)).unexplained) == 3
+def told(made: list[Copy], *, after_ms: float) -> list[Told]:
+    """Each worker hears of each of its copies so much later."""
+    return [Told(copy.maker, copy.number, copy.written_at_ms + after_ms) for copy in made]
+
+
+def test_a_repeat_is_explained_by_a_broker_that_was_killed_before_it_told_of_it_and_by_no_other() -> None:
+    first = copies()
+    again = [copy._replace(written_at_ms=copy.written_at_ms + 5_000) for copy in first[:3]]
+    heard = told([*first[3:], *again], after_ms=5)
+    assert judged([*first, *again], brokers_cut_off_at_ms=(100,), told=heard).unexplained == []
+    before_the_first = (-1_000,)
+    assert len(judged([*first, *again], brokers_cut_off_at_ms=before_the_first, told=heard).unexplained) == 3
+    thrice = [*first, *again, *(copy._replace(written_at_ms=9_000) for copy in again)]
+    heard = told(thrice[3:], after_ms=5)
+    assert len(judged(thrice, brokers_cut_off_at_ms=(100,), told=heard).unexplained) == 3
+
+
+def test_what_its_maker_was_told_of_before_the_kill_may_not_come_twice() -> None:
+    first = copies()
+    again = [copy._replace(written_at_ms=copy.written_at_ms + 5_000) for copy in first]
+    heard = told([*first, *again], after_ms=5)
+    # What was written in the last 5 ms before the kill, and as the broker died, had not been told.
+    found = judged([*first, *again], brokers_cut_off_at_ms=(100,), told=heard).unexplained
+    assert len(found) == 96
+
+
+def test_a_live_worker_that_doubles_everything_is_found_between_kills_a_second_apart() -> None:
+    """The broker is up for half a second to one and a half, is killed, and comes back, again and again."""
+    chance, offsets, made, kills, began_ms = Random(1), offsets_of(2_000), [], [], 0.0
+    for cut in range(10):
+        kills.append(began_ms + chance.uniform(500, 1_500))
+        for number in range(cut * 200, cut * 200 + 200):
+            for _ in range(2):
+                at_ms = int(chance.uniform(began_ms, kills[-1]))
+                made.append(Copy(number, place_of(number), offsets[number], "a.0", at_ms))
+        began_ms = kills[-1] + 2_500
+    found = audit(2_000, made, [], (), kills, told(made, after_ms=20))
+    assert found.repeated == 2_000
+    assert len(found.unexplained) > 1_800
 
 
 def test_a_copy_that_names_another_original_is_misplaced() -> None:
