@@ -10,21 +10,21 @@ from deadline import until
 
 from infra.embedded import EmbeddedKafka
 
-OFFSETS = "__consumer_offsets"
+_OFFSETS = "__consumer_offsets"
 _STOP_WITHIN_S = 30.0
 
 
 @contextmanager
-def refusing_writes(bootstrap: str, *topics: str) -> Iterator[None]:
-    """Topics that ask for more replicas than there are: each write to them fails, and may be tried again.
+def refusing_commits(bootstrap: str) -> Iterator[None]:
+    """No record fits into the offsets' topic: each commit is refused.
 
-    Of the offsets' topic, that is every commit.
+    To ask for more replicas than there are would not do: a Kafka of today takes it for all that there are.
     """
-    _alter(bootstrap, topics, "2")
+    _alter(bootstrap, "1")
     try:
         yield
     finally:
-        _alter(bootstrap, topics, "1")
+        _alter(bootstrap, "1048588")
 
 
 def restart(kafka: EmbeddedKafka, number: int) -> None:
@@ -41,9 +41,8 @@ def leader_of(bootstrap: str, topic: str) -> int:
     return max(-1, partitions.topics[topic].partitions[0].leader - 1)
 
 
-def _alter(bootstrap: str, topics: tuple[str, ...], in_sync_min: str) -> None:
-    entry = ConfigEntry("min.insync.replicas", in_sync_min, incremental_operation=AlterConfigOpType.SET)
-    resources = [ConfigResource("topic", topic, incremental_configs=[entry]) for topic in topics]
+def _alter(bootstrap: str, record_bytes_max: str) -> None:
+    entry = ConfigEntry("max.message.bytes", record_bytes_max, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource("topic", _OFFSETS, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    for altered in admin.incremental_alter_configs(resources).values():
-        altered.result(30)
+    admin.incremental_alter_configs([resource])[resource].result(30)
