@@ -18,9 +18,11 @@ from typing import Any
 import faust
 from mode import Service
 
+from infra.ends import HeldEnds
 from infra.errors import ExitCode, Failure
 from infra.http import WorkerHttp
 from infra.kafka import (
+    admin_client,
     aiokafka_options,
     await_broker,
     bootstrap_of,
@@ -114,6 +116,7 @@ class Worker:
             self.tally,
             self._rescuer,
         )
+        self._ends = HeldEnds(self.partitions.values, lambda: admin_client(settings.kafka, self._bootstrap))
         self._http = WorkerHttp(settings.http.host, settings.http.port, self.status)
         self._guidance = Guidance(
             self.topics,
@@ -184,6 +187,7 @@ class Worker:
             self._apps.append(app)
             await self._start_service(app)
         await self._start_service(self._watchdog)
+        await self._start_service(self._ends)
         log.info("%r works", self)
 
     def _stage_parts(self) -> StageParts:
@@ -229,7 +233,7 @@ class Worker:
         untell(self._told_at)
         budget_s = self.settings.engine.drain_timeout_ms / 1_000 + _STOP_SPARE_S
         deadline = asyncio.get_running_loop().time() + budget_s
-        await self._within(deadline, self._watchdog.stop())
+        await self._within(deadline, asyncio.gather(self._watchdog.stop(), self._ends.stop()))
         await self._within(deadline, asyncio.gather(*(app.stop() for app in self._apps)))
         await self._within(deadline, self._dispatch.stop())
         if left := await self._publisher.close(_left_s(deadline)):

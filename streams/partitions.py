@@ -187,6 +187,8 @@ class Partitions:
     """For how long no broker has answered; the transport knows."""
     reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
     """How far a partition goes, as the last fetch told, and how far it was read; the transport knows."""
+    ends: dict[TopicPartition, int] = field(default_factory=dict)
+    """How far those go that are held: no fetch tells, so Kafka is asked now and again (`infra.ends`)."""
     _waiting: dict[int, Span] = field(default_factory=dict)  # Spans that no agent took yet, by identity.
     _uncommitted: int = 0  # Records settled since the last commit began.
     _seen: dict[TopicPartition, int] = field(default_factory=dict)  # Where what was handed out ends.
@@ -326,6 +328,16 @@ class Partitions:
         """What the last fetch left out."""
         return frozenset(self._held)
 
+    def reading(self, tp: TopicPartition) -> Reading | None:
+        """How far an owned partition was read and goes, by its fetches, and by what Kafka was asked."""
+        reading, end = self.reading_of(tp), self.ends.get(tp)
+        if end is None:
+            return reading
+        if reading is None:
+            # No fetch was ever answered: it stands by order since before the start.
+            return Reading(self.owned[tp].expected or 0, end)
+        return Reading(reading.position, max(reading.end, end))
+
     # -- drain and commit -----------------------------------------------------------------------------------
 
     def begin_drain(self) -> None:
@@ -389,7 +401,7 @@ class Partitions:
         watermark = owned.watermark
         position = watermark.position if watermark.position is not None else owned.committed
         head = watermark.head
-        reading = self.reading_of(owned.tp)
+        reading = self.reading(owned.tp)
         return PartitionStatus(
             topic=owned.tp.topic,
             partition=owned.tp.partition,

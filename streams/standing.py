@@ -83,7 +83,7 @@ class Lookout:
 
     def _unread(self, owned: OwnedPartition, now_ms: float) -> Reading | None:
         """What is unread of a partition, if anything is; since when it has waited so is noted."""
-        reading = self._partitions.reading_of(owned.tp)
+        reading = self._partitions.reading(owned.tp)
         if reading and owned.looked_again_at is not None and owned.looked_again_at == owned.expected:
             # What came after a hole was read and thrown away, and the hole is asked for once more.
             reading = Reading(min(reading.position, owned.expected), reading.end)

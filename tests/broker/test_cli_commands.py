@@ -170,12 +170,23 @@ def test_a_paused_priority_waits_and_is_judged_after_it_is_resumed(
     )
     assert waiting.code == ExitCode.TIMED_OUT
     assert f"No verdict on {event_id} within 1 s" in waiting.err
+    until(lambda: _lag_of_workers(penstock) == 1, within_s=10, what="the worker knows what waits")
     assert penstock("send", "Well done", "--wait").code == ExitCode.OK
     assert penstock("resume").out == "all resumed: obeyed by worker-1\n"
     until(
         lambda: penstock("verdicts", "--from-start", "--no-follow", "--id", event_id).out,
         within_s=20,
         what="the waiting event has its verdict",
+    )
+
+
+def _lag_of_workers(penstock: Callable[..., Said]) -> int:
+    workers = json.loads(penstock("status", "--json").out)["workers"].values()
+    return sum(
+        partition["lag"]
+        for worker in workers
+        for stage in worker["stages"]
+        for partition in stage["partitions"]
     )
 
 

@@ -66,3 +66,12 @@ def test_of_a_partition_with_something_unsettled_that_is_told(
     batch.settle_all()
     clock.advance(200)
     assert dict(lookout.look()) == {TP: Standing(0, 200, 1_200, behind=6)}, "it moved 200 ms ago"
+
+
+def test_what_comes_in_while_a_topic_is_paused_is_seen_though_nobody_fetches_it(
+    owned: Partitions, lookout: Lookout
+):
+    owned.reading_of = {TP: Reading(5, 5), OTHER: Reading(0, 0)}.get
+    owned.pause(frozenset({LOW}))
+    owned.ends = {TP: 12}
+    assert dict(lookout.look()) == {TP: Standing(0, 0, 0, behind=7, cause="paused")}
