@@ -5,7 +5,6 @@ The workers say the same of what they own; this is true when none of them runs, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -34,44 +33,65 @@ class Lag(NamedTuple):
 
 def lags(settings: Settings, cluster: Cluster) -> list[Lag]:
     """The lag of each stage on each of its topics that exist."""
+    behind = LagReader(settings, cluster).behind()
+    return [
+        Lag(stage, topic, count, sum(behind[stage, topic, number] for number in range(count)))
+        for stage, topics in _topics_of(settings).items()
+        for topic in topics
+        if (count := cluster.partitions.get(topic, 0))
+    ]
+
+
+class LagReader:
+    """Asks the same brokers again and again."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._bootstrap = cluster.bootstrap
+        self._prefix = settings.topics.prefix
+        self._admin = admin_client(settings.kafka, cluster.bootstrap)
+        self._places = {
+            stage: [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in range(cluster.partitions.get(topic, 0))
+            ]
+            for stage, topics in _topics_of(settings).items()
+        }
+
+    @property
+    def places(self) -> int:
+        """How many partitions are to be read, by both stages."""
+        return sum(map(len, self._places.values()))
+
+    def behind(self) -> dict[tuple[str, str, int], int]:
+        """How many records each partition waits with: by stage, topic and number."""
+        try:
+            return {
+                (stage, *place): records
+                for stage, places in self._places.items()
+                if places
+                for place, records in self._of_stage(stage, places).items()
+            }
+        except KafkaException:
+            raise unreachable(self._bootstrap, _ANSWER_WITHIN_S) from None
+
+    def _of_stage(self, stage: str, places: list[TopicPartition]) -> dict[tuple[str, int], int]:
+        first = _offsets(self._admin, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        last = _offsets(self._admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        committed = _committed(self._admin, f"{self._prefix}penstock.{stage}")
+        return {
+            # Nothing committed: the stage begins at the oldest record.
+            place: max(0, last[place] - max(committed.get(place, 0), first[place]))
+            for place in last
+        }
+
+
+def _topics_of(settings: Settings) -> dict[str, list[str]]:
     names = Topics.of(settings.topics)
-    stages = {
+    return {
         "triage": [names.content(priority) for priority in PRIORITIES],
         "judge": [names.pending(priority) for priority in PRIORITIES],
     }
-    admin = admin_client(settings.kafka, cluster.bootstrap)
-    try:
-        return [
-            lag
-            for stage, topics in stages.items()
-            for lag in _of_stage(
-                admin,
-                stage,
-                f"{names.prefix}penstock.{stage}",
-                {name: cluster.partitions.get(name, 0) for name in topics},
-            )
-        ]
-    except KafkaException:
-        raise unreachable(cluster.bootstrap, _ANSWER_WITHIN_S) from None
-
-
-def _of_stage(admin: AdminClient, stage: str, group: str, topics: Mapping[str, int]) -> list[Lag]:
-    places = [TopicPartition(topic, number) for topic, count in topics.items() for number in range(count)]
-    if not places:
-        return []
-    first = _offsets(admin, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    last = _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    committed = _committed(admin, group)
-    behind = {
-        # Nothing committed: the stage begins at the oldest record.
-        place: max(0, last[place] - max(committed.get(place, 0), first[place]))
-        for place in last
-    }
-    return [
-        Lag(stage, topic, count, sum(records for (name, _), records in behind.items() if name == topic))
-        for topic, count in topics.items()
-        if count
-    ]
 
 
 def _offsets(

@@ -19,6 +19,7 @@ from typing import Any
 from infra.clients import Cluster, Writer, reach
 from infra.embedded.ports import free_port
 from infra.errors import ExitCode
+from infra.lag import LagReader
 from infra.load.producing import PATIENCE_S, DemoProducer
 from infra.load.tally import RunTally
 from infra.load.traffic import Traffic
@@ -26,6 +27,7 @@ from infra.load.watching import Watch
 from infra.running import NODE, address_of, worker_statuses
 from infra.showing import verdict_line
 from infra.supervise import brokers, tree
+from infra.supervise.hearing import Heard, hear
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.lock import data_dir_lock, holder_of
 from infra.supervise.screen import Screen
@@ -38,7 +40,7 @@ from schemas.verdict import Verdict
 from streams.ports import Clock
 
 _TICK_S = 0.1
-_ASK_WORKERS_EVERY_S = 1.0
+_LISTEN_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class Up:
         self._traffic = Traffic(token_hex(4))
         self._watch: Watch | None = None
         self._producer: DemoProducer | None = None
-        self._lag: int | None = None
+        self._heard = Heard()
         self._began_s = 0.0
 
     async def run(self) -> int:
@@ -99,9 +101,9 @@ class Up:
     async def _work(self) -> None:
         """Start, then show how it stands; returns when enough verdicts have come."""
         self._screen.say(f"Data in {safe(str(self._data_dir))}, logs in {safe(str(self._data_dir / 'logs'))}")
-        await self._start()
+        cluster = await self._start()
         giving_up = asyncio.create_task(self._supervisor.given_up())
-        asking = asyncio.create_task(self._ask_workers())
+        listening = asyncio.create_task(self._listen(cluster))
         try:
             while not self._is_done():
                 await asyncio.wait({giving_up}, timeout=_TICK_S)
@@ -111,11 +113,11 @@ class Up:
                 self._heed_the_reader()
         finally:
             giving_up.cancel()
-            asking.cancel()
+            listening.cancel()
 
     # -- starting ------------------------------------------------------------------------------------------
 
-    async def _start(self) -> None:
+    async def _start(self) -> Cluster:
         await self._start_kafka()
         cluster = await beside(lambda: reach(self._settings))
         async with self._step("topics") as tell:
@@ -129,6 +131,7 @@ class Up:
         await self._start_workers()
         await self._start_watching(cluster)
         self._screen.say("Ready. Ctrl-C stops everything.")
+        return cluster
 
     async def _start_kafka(self) -> None:
         async with self._step("kafka") as tell:
@@ -227,19 +230,15 @@ class Up:
             sent=self._producer.sent if self._producer else None,
             tally=self._tally,
             elapsed_s=self._clock.now_ms() / 1_000 - self._began_s,
-            lag=self._lag,
+            heard=self._heard,
         )
 
-    async def _ask_workers(self) -> None:
-        """Ask the workers how far behind they are, now and again."""
+    async def _listen(self, cluster: Cluster) -> None:
+        """Ask now and again how far behind everything is."""
+        lag = LagReader(self._settings, cluster)
         while True:
-            statuses = await beside(lambda: worker_statuses(self._data_dir))
-            known = [status for status in statuses.values() if status is not None]
-            stages = [stage for status in known for stage in status.stages]
-            is_known = known and not any(stage.is_away for stage in stages)
-            lags = (partition.lag for stage in stages for partition in stage.partitions)
-            self._lag = sum(lags) if is_known else None
-            await asyncio.sleep(_ASK_WORKERS_EVERY_S)
+            self._heard = await beside(lambda: hear(worker_statuses(self._data_dir), lag.places, lag.behind))
+            await asyncio.sleep(_LISTEN_EVERY_S)
 
     def _quota(self) -> int | None:
         """How many events the demonstration may send; what became a dead letter is sent again, as another."""

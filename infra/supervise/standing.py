@@ -1,4 +1,4 @@
-"""How `up` stands, in one line: children, verdicts by who decided, rate, waits, lag. Pure."""
+"""How `up` stands, in one line: children, verdicts by who decided, rate, waits, lag and its causes. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from infra.counting import counted
 from infra.load.tally import RunTally
+from infra.supervise.hearing import Heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Standing:
     sent: int | None
     tally: RunTally
     elapsed_s: float
-    lag: int | None
+    heard: Heard
 
     def __str__(self) -> str:
         parts = [self._children(), self._verdicts()]
@@ -26,7 +27,8 @@ class Standing:
             parts.append(f"wait p50 {waits[0]:.0f} ms, p95 {waits[1]:.0f} ms")
         if inferences := self.tally.inferences_ms(0.5):
             parts.append(f"inference p50 {inferences[0]:.0f} ms")
-        parts.append(f"lag {'?' if self.lag is None else self.lag}")
+        parts.append(f"lag {'?' if self.heard.lag is None else self.heard.lag}")
+        parts.extend(self.heard.remarks)
         if self.tally.dead_letters:
             parts.append(counted(self.tally.dead_letters, "dead letter"))
         return " | ".join(parts)

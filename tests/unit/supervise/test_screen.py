@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from infra.load.tally import RunTally
+from infra.supervise.hearing import Heard
 from infra.supervise.screen import Screen
 from infra.supervise.standing import Standing
 from streams.clock import ManualClock
@@ -68,5 +69,11 @@ def test_in_a_file_every_line_is_there_and_the_status_every_few_seconds() -> Non
 
 
 def test_the_status_says_children_verdicts_rate_waits_and_lag() -> None:
-    standing = Standing(up=3, children=4, restarts=1, sent=7, tally=RunTally(), elapsed_s=2.0, lag=5)
+    standing = Standing(up=3, children=4, restarts=1, sent=7, tally=RunTally(), elapsed_s=2.0, heard=Heard(5))
     assert str(standing) == "3/4 up, 1 restart | 0 verdicts of 7 sent (0.0/s) | lag 5"
+
+
+def test_the_status_says_why_the_lag_may_rest() -> None:
+    heard = Heard(None, ("worker-2 does not answer", "paused: high"))
+    standing = Standing(up=4, children=4, restarts=0, sent=7, tally=RunTally(), elapsed_s=2.0, heard=heard)
+    assert str(standing).endswith(" | lag ? | worker-2 does not answer | paused: high")
