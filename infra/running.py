@@ -65,10 +65,10 @@ def tell(path: Path, url: str) -> None:
         ) from None
 
 
-def untell(path: Path) -> None:
-    """Take back what was told, unless another process of the same name has told something since."""
+def untell(path: Path, pid: int | None = None) -> None:
+    """Take back what this process told, or one that was killed, unless another of its name has since."""
     try:
-        if _decode_address(path.read_bytes()).pid == os.getpid():
+        if _decode_address(path.read_bytes()).pid == (os.getpid() if pid is None else pid):
             path.unlink()
     except (OSError, msgspec.MsgspecError):
         # Gone, or not ours: there is nothing of ours to take back.

@@ -7,6 +7,7 @@ opposite.
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,9 +25,10 @@ from infra.load.producing import PATIENCE_S, DemoProducer
 from infra.load.tally import RunTally
 from infra.load.traffic import Traffic
 from infra.load.watching import Watch
-from infra.running import NODE, address_of, worker_statuses
+from infra.running import NODE, address_of, untell, worker_statuses
 from infra.showing import verdict_line
 from infra.supervise import brokers, tree
+from infra.supervise.deciding import is_in_a_hurry
 from infra.supervise.hearing import Heard, hear
 from infra.supervise.leftovers import ChildrenFile
 from infra.supervise.lock import data_dir_lock, holder_of
@@ -79,6 +81,7 @@ class Up:
         self._producer: DemoProducer | None = None
         self._heard = Heard()
         self._began_s = 0.0
+        self._signalled_ms = -math.inf
 
     async def run(self) -> int:
         """Everything from the first start to the last stop; the exit code."""
@@ -262,6 +265,9 @@ class Up:
         finally:
             # Whatever goes wrong before: no child is left.
             await self._supervisor.stop(at_once=self._hurry)
+            # One that was killed could not take it back.
+            for child in self._supervisor.children.values():
+                untell(self._data_dir / "run" / f"{child.name}.json", child.pid)
 
     def _heed_the_reader(self) -> None:
         """Stop when nobody reads any longer what is shown: nobody could stop it by Ctrl-C either."""
@@ -281,13 +287,15 @@ class Up:
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number, code)
 
     def _on_signal(self, number: signal.Signals, code: ExitCode) -> None:
-        """The first one stops; a second kills at once, unless it is the hang-up, which often comes twice."""
+        """The first one stops; a second may kill at once."""
+        now_ms = self._clock.now_ms()
         if not self._stop_asked.done():
             self._ask_to_stop(code)
+            self._signalled_ms = now_ms
             self._screen.say(
                 "Stopping; Ctrl-C once more kills at once." if number == signal.SIGINT else "Stopping."
             )
-        elif number != signal.SIGHUP and not self._hurry.is_set():
+        elif not self._hurry.is_set() and is_in_a_hurry(number, since_first_ms=now_ms - self._signalled_ms):
             self._hurry.set()
             self._screen.say("Killing what still runs.")
 

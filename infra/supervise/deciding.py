@@ -1,4 +1,4 @@
-"""What to do about a child that died: start it again, and after what pause, or give up. Without I/O."""
+"""What to do about a child that died, and about a second signal. Without I/O."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from schemas.settings import SuperviseSettings
 # together, so that a child that dies at once is given up well within its window of 60 s.
 _DELAY_MS_FIRST = 200.0
 _DELAY_MS_MAX = 5_000.0
+
+# Who signals a whole process group signals `up` twice where `make` is between, which passes it on: that takes
+# milliseconds. A person needs longer to see that the first Ctrl-C takes its time.
+_SAME_SIGNAL_MS = 1_000.0
 
 # What no restart mends: somebody has to change something first.
 _MISTAKES = {
@@ -76,6 +80,16 @@ def restart_or_give_up(
             ExitCode.CHILD_KEPT_DYING,
         )
     return Restart(min(_DELAY_MS_FIRST * 2 ** (deaths - 1), _DELAY_MS_MAX))
+
+
+def is_in_a_hurry(number: signal.Signals, *, since_first_ms: float) -> bool:
+    """Whether a signal that is not the first asks to kill what still runs.
+
+    1. The hang-up, which often comes twice: no.
+    2. One that comes at once is the first again, by another way.
+    3. Else somebody has lost patience.
+    """
+    return number != signal.SIGHUP and since_first_ms >= _SAME_SIGNAL_MS
 
 
 def is_blameless(status: int, *, needs_are_up: bool) -> bool:

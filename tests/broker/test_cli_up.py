@@ -48,11 +48,16 @@ def test_a_signal_stops_everything_within_ten_seconds(data_dir: Path, number: si
         assert sorted(up.children()) == ["kafka", "node", "worker-1"]
         began = time.monotonic()
         up.process.send_signal(number)
+        # As where the whole process group is signalled, and make passes its own on.
+        up.await_said("Stopping")
+        up.process.send_signal(number)
         code = up.wait(within_s=15)
         assert time.monotonic() - began < 10
         assert code == (ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.OK)
         assert up.left() == []
     assert "did not stop in time" not in up.said
+    assert "Killing" not in up.said
+    assert [path.name for path in (data_dir / "run").glob("*.json") if path.stem != "children"] == []
 
 
 def test_sigterm_during_the_start_stops_what_was_started(data_dir: Path) -> None:

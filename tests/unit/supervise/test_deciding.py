@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import ExitCode
-from infra.supervise.deciding import Death, GiveUp, Restart, how, is_blameless, restart_or_give_up
+from infra.supervise.deciding import (
+    Death,
+    GiveUp,
+    Restart,
+    how,
+    is_blameless,
+    is_in_a_hurry,
+    restart_or_give_up,
+)
 from schemas.settings import SuperviseSettings
 
 SETTINGS = SuperviseSettings()
@@ -109,3 +117,20 @@ def test_a_child_is_never_restarted_more_often_than_allowed_in_any_window(
 )
 def test_an_end_is_told_in_words(status: int, words: str) -> None:
     assert how(status) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "since_first_ms", "kills"),
+    [
+        (signal.SIGTERM, 5, False),
+        (signal.SIGINT, 5, False),
+        (signal.SIGTERM, 999, False),
+        (signal.SIGTERM, 1_000, True),
+        (signal.SIGINT, 3_000, True),
+        (signal.SIGHUP, 3_000, False),
+    ],
+)
+def test_a_second_signal_kills_at_once_unless_it_is_the_first_by_another_way(
+    number: signal.Signals, since_first_ms: float, *, kills: bool
+) -> None:
+    assert is_in_a_hurry(number, since_first_ms=since_first_ms) == kills
