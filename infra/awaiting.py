@@ -2,7 +2,7 @@
 
 Begun before anything is sent, at the ends of `verdicts` and `dead-letters`, so that no answer can be missed.
 An answer is recognised by the record that it is about, or a later one of the same id: an older post under the
-same id may still be under way.
+same id may still be under way. Several records may have one id, as an edited post keeps it: each is answered.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Awaited:
     """Which events still have no answer. Decides; reads nothing."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str], list[Place]] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return sum(map(len, self._places.values()))
 
     def expect(self, tenant: str, event_id: str, place: Place) -> None:
         """Wait for the answer to this event, too."""
-        self._places[tenant, event_id] = place
+        self._places.setdefault((tenant, event_id), []).append(place)
 
     def take(self, answer: Verdict | DeadLetter) -> bool:
         """Whether this is an answer that was waited for; it is then waited for no longer.
@@ -53,21 +53,20 @@ class Awaited:
         A provisional verdict is none: its final one is to come.
         """
         key = (answer.tenant, answer.id)
-        place = self._places.get(key)
-        if place is None:
-            return False
         source = answer.source if isinstance(answer, Verdict) else answer.event or answer.source
-        if not place.is_answered_by(source):
+        answered = [place for place in self._places.get(key, ()) if place.is_answered_by(source)]
+        if not answered or (isinstance(answer, Verdict) and answer.status == "provisional"):
             return False
-        if isinstance(answer, Verdict) and answer.status == "provisional":
-            return False
-        del self._places[key]
+        # The record itself, if it is awaited; else the first before it. Verdicts may come in any order.
+        self._places[key].remove(next((one for one in answered if one.offset == source.offset), answered[0]))
+        if not self._places[key]:
+            del self._places[key]
         return True
 
     @property
     def ids(self) -> list[str]:
         """The ids that have no answer."""
-        return [event_id for _, event_id in self._places]
+        return [event_id for (_, event_id), places in self._places.items() for _ in places]
 
 
 class Answers:

@@ -85,11 +85,14 @@ def test_lines_from_standard_input_are_each_answered(
     penstock: Callable[..., Said], event_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = b"".join(b'{"id": "%s-%d", "text": "Thanks!"}\n' % (event_id.encode(), n) for n in range(20))
+    # An edited post keeps its id, and each of its texts has its verdict.
+    lines += b'{"id": "%s-0", "text": "Many thanks!"}\n' % event_id.encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     said = penstock("send", "-", "--wait", "--json", "--priority", "medium")
     assert said.code == ExitCode.OK
     verdicts = [json.loads(line) for line in said.out.splitlines()]
     assert {verdict["id"] for verdict in verdicts} == {f"{event_id}-{n}" for n in range(20)}
+    assert len(verdicts) == 21
     assert {verdict["priority"] for verdict in verdicts} == {"medium"}
 
 

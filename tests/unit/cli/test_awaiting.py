@@ -49,6 +49,18 @@ def test_after_a_provisional_verdict_the_final_one_is_awaited() -> None:
     assert awaited.take(VERDICT)
 
 
+@given(st.permutations([10, 11, 12]))
+def test_two_versions_of_a_post_under_one_id_are_each_answered_in_whatever_order(order: list[int]) -> None:
+    awaited = Awaited()
+    for offset in (10, 11, 12):
+        awaited.expect("forum", "post", HERE._replace(offset=offset))
+    assert len(awaited) == 3
+    for left, offset in zip((2, 1, 0), order, strict=True):
+        assert awaited.take(replace(VERDICT, source=replace(SOURCE, offset=offset)))
+        assert awaited.ids == ["post"] * left
+        assert not (left and awaited.take(replace(VERDICT, source=replace(SOURCE, offset=9))))
+
+
 @given(st.permutations([*range(8), *range(8)]))
 def test_each_sent_event_gets_exactly_one_answer_in_whatever_order_they_come(order: list[int]) -> None:
     awaited, offsets = Awaited(), count(100)
