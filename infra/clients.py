@@ -107,7 +107,7 @@ class Writer:
         self,
         topic: str,
         key: bytes,
-        value: bytes,
+        value: bytes | None,
         headers: Headers = (),
         *,
         is_wanted: Callable[[], bool] = lambda: True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from infra.clients import Cluster, Writer, reach
+from infra.clients import Cluster, Found, Writer, reach
 from infra.errors import ExitCode, Failure
 from infra.reading import read_to_end
 from schemas.errors import UnknownVersion, WireError
@@ -16,6 +16,7 @@ from schemas.policy import ActivePolicy
 from schemas.settings import Settings
 from schemas.verdict import PolicyRef
 from schemas.wire import encode
+from streams.core.newer import NewerRecords
 from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.rules import BadPolicy, CompiledPolicy, Document, compile_document
 from streams.topics import Topics
@@ -33,9 +34,14 @@ def read_book(settings: Settings, cluster: Cluster | None = None) -> PolicyBook:
     """Everything that the topic says now. Nothing is compiled."""
     cluster = cluster or reach(settings)
     topic = Topics.of(settings.topics).policy
-    book = PolicyBook()
+    book, newer = PolicyBook(), NewerRecords()
     for found in read_to_end(settings, cluster, topic):
-        _apply(book, topic, found.key, found.value)
+        _apply(book, newer, found)
+    if newer.first is not None:
+        raise Failure(
+            f"A newer Penstock wrote to the topic {topic}: {newer.first.detail}. Update this one.",
+            exit_code=ExitCode.UNKNOWN_VERSION,
+        )
     return book
 
 
@@ -127,14 +133,13 @@ def _write(settings: Settings, cluster: Cluster, compiled: CompiledPolicy, succe
     writer.flush()
 
 
-def _apply(book: PolicyBook, topic: str, key: bytes | None, value: bytes | None) -> None:
+def _apply(book: PolicyBook, newer: NewerRecords, found: Found) -> None:
     try:
-        book.apply(key, value)
+        book.apply(found.key, found.value)
     except UnknownVersion as error:
-        raise Failure(
-            f"A newer Penstock wrote to the topic {topic} ({error.detail}): update this one.",
-            exit_code=ExitCode.UNKNOWN_VERSION,
-        ) from None
+        newer.found(found, error)
+        return
     except WireError:
         # A record that is no policy of ours stops no worker, and must not keep us from replacing it.
-        return
+        pass
+    newer.replaced(found)

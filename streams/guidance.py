@@ -3,6 +3,9 @@
 Both come from topics that every worker reads in full before it judges its first event. New policies are
 compiled off the loop; until one is ready, and for good if it cannot be used, the policy before it goes on
 judging.
+
+What a newer release wrote stops us. At the start only the latest record of each key counts, so that writing a
+key anew is a way out.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from typing import Any
 
 from mode import Service
 
-from schemas.control import Control
 from schemas.errors import UnknownVersion, WireError
 from schemas.wire import decode_control
 from streams.broadcast import Broadcast
+from streams.core.newer import NewerRecords, named
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.rules import BadPolicy, compile_document
@@ -49,6 +52,8 @@ class Guidance(Service):
         self._on_orders = on_orders
         self._stop_worker = stop_worker
         self._to_compile = asyncio.Event()
+        self._newer = NewerRecords()
+        self._is_read = False
         self._policy = Broadcast(topics.policy, self._take_policy, options, rescuer)
         self._control = Broadcast(topics.control, self._take_order, options, rescuer)
 
@@ -59,6 +64,9 @@ class Guidance(Service):
         """Read both topics to their ends."""
         await self.add_runtime_dependency(self._policy)
         await self.add_runtime_dependency(self._control)
+        self._is_read = True
+        if self._newer.first is not None:
+            raise self._newer.first
         await self._compile()
 
     @Service.task
@@ -81,18 +89,24 @@ class Guidance(Service):
         self._to_compile.set()
 
     def _take_order(self, record: Record) -> None:
-        if record.value is not None:
-            self._take(record, lambda: self._obey(decode_control(record.value)))
+        self._take(record, lambda: self._obey(record.value))
 
-    def _obey(self, order: Control) -> None:
-        self.orders = self.orders.after(order)
-        self._on_orders(self.orders)
+    def _obey(self, order: bytes | None) -> None:
+        if order is not None:
+            self.orders = self.orders.after(decode_control(order))
+            self._on_orders(self.orders)
 
     def _take(self, record: Record, change: Callable[[], None]) -> None:
         """What is newer than we are stops us; what is wrong in another way is told, and passed by."""
         try:
             change()
         except UnknownVersion as error:
-            self._stop_worker(error)
+            if self._is_read:
+                self._stop_worker(named(error, record))
+            else:
+                self._newer.found(record, error)
         except WireError as error:
+            self._newer.replaced(record)
             self._tally.error(f"{record.topic}: {error.code}: {error.detail}")
+        else:
+            self._newer.replaced(record)

@@ -148,9 +148,12 @@ def test_a_policy_of_a_newer_release_is_told_as_such(settings, version):
     writer = Writer(settings, reach(settings))
     writer.write(Topics.of(settings.topics).policy, document_key("0" * 32), b'{"v":2}')
     writer.flush()
-    with pytest.raises(Failure, match="update this one") as failure:
+    with pytest.raises(Failure, match=r"policy/0@0 with the key `doc/0+` .* Update this one") as failure:
         push(version(1), settings)
     assert failure.value.exit_code is ExitCode.UNKNOWN_VERSION
+    writer.write(Topics.of(settings.topics).policy, document_key("0" * 32), None)
+    writer.flush()
+    assert push(version(1), settings) == "active"
 
 
 def test_the_command_publishes_shows_and_tells_the_history(settings, capsys):
