@@ -6,6 +6,7 @@ pointer has the document. Files and their mistakes are `infra.policies`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from infra.clients import Cluster, Found, Writer, reach
@@ -30,19 +31,34 @@ class Refused(NamedTuple):
     reason: str
 
 
+class Published(NamedTuple):
+    """What the topic says now, and since when it says each thing."""
+
+    book: PolicyBook
+    written_at_ms: Mapping[bytes | None, int]
+    """Of the latest record of each key."""
+
+
 def read_book(settings: Settings, cluster: Cluster | None = None) -> PolicyBook:
     """Everything that the topic says now. Nothing is compiled."""
+    return read_published(settings, cluster).book
+
+
+def read_published(settings: Settings, cluster: Cluster | None = None) -> Published:
+    """The same, with the times."""
     cluster = cluster or reach(settings)
     topic = Topics.of(settings.topics).policy
     book, newer = PolicyBook(), NewerRecords()
+    written_at_ms: dict[bytes | None, int] = {}
     for found in read_to_end(settings, cluster, topic):
         _apply(book, newer, found)
+        written_at_ms[found.key] = found.timestamp_ms
     if newer.first is not None:
         raise Failure(
             f"A newer Penstock wrote to the topic {topic}: {newer.first.detail}. Update this one.",
             exit_code=ExitCode.UNKNOWN_VERSION,
         )
-    return book
+    return Published(book, written_at_ms)
 
 
 def push(compiled: CompiledPolicy, settings: Settings) -> Literal["active", "already_active"]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from infra.cli.policy_files import read_or_fail, summary
 from infra.errors import ExitCode, Failure
 from infra.policies import default_policy_path
+from infra.policy_topic import Published, push, push_if_none, read_book, read_published, roll_back
 from infra.terminal import safe
 from schemas.policy import ActivePolicy, Policy
-from streams.core.policies import PolicyBook
+from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.rules import CompiledPolicy, Document
 
 
@@ -29,7 +32,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _push(compiled: CompiledPolicy, args: argparse.Namespace) -> None:
-    from infra.policy_topic import push, push_if_none
     from infra.settings import load
 
     ref = compiled.ref
@@ -63,17 +65,32 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _history(args: argparse.Namespace) -> None:
-    """The newest first."""
-    book = _book(args)
-    pointer = _pointer(book, args.id)
-    for digest in (pointer.digest, *reversed(pointer.history)):
+    from infra.settings import load
+
+    published = read_published(load(args).settings)
+    pointer = _pointer(published.book, args.id)
+    print(*history_lines(pointer, published), sep="\n")
+
+
+def history_lines(pointer: ActivePolicy, published: Published) -> Iterator[str]:
+    """What is active, since when, and what was before: the newest first."""
+    book, moments = published
+    for at, digest in enumerate((pointer.digest, *reversed(pointer.history))):
         document = book.document(digest)
-        version = f"version {document.ref.version}" if document else "no longer there"
-        print(f"{digest}  {version}{'  active' if digest == pointer.digest else ''}")
+        if document is None:
+            yield f"{digest}  no longer there"
+            continue
+        # One that came back is published once, and may have been active more than once.
+        since = f"  active since {_moment(moments[active_key(pointer.id)])}" if at == 0 else ""
+        first = _moment(moments[document_key(digest)])
+        yield f"{digest}  version {document.ref.version}  published {first}{since}"
+
+
+def _moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _rollback(args: argparse.Namespace) -> None:
-    from infra.policy_topic import roll_back
     from infra.settings import load
 
     settings = load(args).settings
@@ -111,7 +128,6 @@ _VERSION_DIGITS_MAX = 10
 
 
 def _book(args: argparse.Namespace) -> PolicyBook:
-    from infra.policy_topic import read_book
     from infra.settings import load
 
     return read_book(load(args).settings)

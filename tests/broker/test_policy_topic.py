@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,9 @@ def test_a_policy_of_a_newer_release_is_told_as_such(settings, version):
     assert push(version(1), settings) == "active"
 
 
+MOMENT = r"20[0-9-]{8} [0-9:]{8} UTC"
+
+
 def test_the_command_publishes_shows_and_tells_the_history(settings, capsys):
     flags = ["--bootstrap", settings.kafka.bootstrap, "--set", f"topics.prefix={settings.topics.prefix}"]
     assert main([*flags, "policy", "show", "default"]) == ExitCode.POLICY
@@ -176,4 +180,6 @@ def test_the_command_publishes_shows_and_tells_the_history(settings, capsys):
     assert main([*flags, "policy", "show", "default", "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["labels"][0]["name"] == "spam"
     assert main([*flags, "policy", "history"]) == ExitCode.OK
-    assert capsys.readouterr().out == f"{row['digest']}  version 2  active\n"
+    assert re.fullmatch(
+        rf"{row['digest']}  version 2  published {MOMENT}  active since {MOMENT}\n", capsys.readouterr().out
+    )

@@ -5,10 +5,18 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from msgspec.structs import replace
 
 from infra.cli import main
+from infra.cli.policy_published import history_lines
 from infra.cli.policy_stats import told
 from infra.errors import ExitCode
+from infra.policies import default_policy_path, read
+from infra.policy_topic import Published
+from schemas.policy import ActivePolicy
+from schemas.wire import encode
+from streams.core.digest import document_digest
+from streams.core.policies import PolicyBook, active_key, document_key
 from streams.core.rules import Finding
 from streams.observing import RulesStatus, RuleTally
 
@@ -188,3 +196,22 @@ def test_the_hits_of_rules_without_number_are_bounded():
     status = tally.status()
     assert len(status.hits) <= 1_026
     assert sum(hit.hits for hit in status.hits) == 2_000
+
+
+def test_after_a_rollback_one_line_of_the_history_is_active_and_says_since_when():
+    book = PolicyBook()
+    documents = [encode(replace(read(default_policy_path()).policy, id="mine", version=n)) for n in (1, 2)]
+    one, two = digests = [*map(document_digest, documents)]
+    for digest, document in zip(digests, documents, strict=True):
+        book.apply(document_key(digest), document)
+    pointer = ActivePolicy(id="mine", version=1, digest=one, history=(one, two))
+    written_at_ms = {
+        document_key(one): 1_700_000_000_000,
+        document_key(two): 1_700_000_060_000,
+        active_key("mine"): 1_700_000_120_000,
+    }
+    assert [*history_lines(pointer, Published(book, written_at_ms))] == [
+        f"{one}  version 1  published 2023-11-14 22:13:20 UTC  active since 2023-11-14 22:15:20 UTC",
+        f"{two}  version 2  published 2023-11-14 22:14:20 UTC",
+        f"{one}  version 1  published 2023-11-14 22:13:20 UTC",
+    ]
