@@ -1,7 +1,7 @@
 """From the table that a policy file holds to a policy, with everything that is wrong with it at once.
 
 A mistake in one place hides none in another: every section, label, prompt and rule is judged by itself, and
-what has the right shape is judged further as if the rest were right.
+what has the right shape is judged further as if the rest were right (`mending`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
+from infra.mending import Mended, common, mended
 from infra.shapes import Shape, located, problems_of
 from infra.word_lists import Inlined, TermsInFile, inlined
-from schemas.policy import Label, Policy, Prompt, Rule, TermsRule
+from schemas.policy import Label, Policy, Prompt, RepetitionRule, Rule, TermsRule
 from streams.core import vetting
 from streams.core.examples import example_problems
 from streams.core.vetting import PolicyProblem
@@ -42,10 +43,14 @@ class Draft(NamedTuple):
 
 
 class _Sound(NamedTuple):
-    """The elements of a section that have the right shape, and which ones of the file they are."""
+    """The elements of a section as they can be judged, and which ones of the file they are."""
 
-    elements: tuple[Any, ...]
+    mended: tuple[Mended, ...]
     numbers: tuple[int, ...]
+
+    @property
+    def elements(self) -> tuple[Any, ...]:
+        return tuple(one.element for one in self.mended)
 
 
 def drafted(table: Any, directory: Path) -> Draft:
@@ -59,10 +64,12 @@ def drafted(table: Any, directory: Path) -> Draft:
     shape = [*_of_document(table), *_of_lists(table, lists), *_of_elements(table, lists)]
     sound = {section: _sound(table, section) for section in _ELEMENTS}
     policy = _policy(table, sound)
-    has_all_labels = len(policy.labels) == len(_listed(table.get("labels")))
-    deeper = [
-        (_named(problem, sound, lists), "") for problem in _of_sense(policy, has_all_labels=has_all_labels)
-    ]
+    # A label that has a mistake in its name may be the one that a rule names.
+    has_all_labels = len(policy.labels) == len(_listed(table.get("labels"))) and not any(
+        "name" in label.fields for label in sound["labels"].mended
+    )
+    found = _of_sense(policy, sound, has_all_labels=has_all_labels)
+    deeper = [(_named(problem, sound, lists), "") for problem in found]
     return Draft(policy, (*shape, *deeper))
 
 
@@ -85,6 +92,10 @@ def _of_elements(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator
                 )
             # A rule without the terms of a file that could not be read has no other mistake.
             is_told = found or (section == "rules" and lists[at].problems)
+            if section == "rules" and any("type" in (one.path[1:], one.missing) for one in found):
+                for problem in problems_of(common(element), RepetitionRule):
+                    where = PolicyProblem(f"{path}{problem.path}", problem.reason, _rule_id(section, element))
+                    yield where, problem.field
             if not is_told and (missed := _missed(element, _CONVERTED[section])) is not None:
                 yield PolicyProblem(f"{path}{missed[0]}", missed[1], _rule_id(section, element)), ""
 
@@ -95,13 +106,15 @@ def _of_lists(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator[To
             yield PolicyProblem(f"$.rules[{at}]{place}", reason, _rule_id("rules", table["rules"][at])), ""
 
 
-def _of_sense(policy: Policy, *, has_all_labels: bool) -> Iterator[PolicyProblem]:
+def _of_sense(
+    policy: Policy, sound: Mapping[str, _Sound], *, has_all_labels: bool
+) -> Iterator[PolicyProblem]:
     """What is wrong although it has the right shape; then the examples of rules that are sound so far."""
     found = [
         problem
         for problem in vetting.problems_of(policy)
-        # A label that has a mistake of its own may be the one.
-        if has_all_labels or not problem.reason.startswith(vetting.NO_SUCH_LABEL)
+        if (has_all_labels or not problem.reason.startswith(vetting.NO_SUCH_LABEL))
+        and _is_the_authors(problem, sound)
     ]
     yield from found
     unsound = {
@@ -109,7 +122,15 @@ def _of_sense(policy: Policy, *, has_all_labels: bool) -> Iterator[PolicyProblem
         for problem in found
         if (place := _OF_ELEMENT.match(problem.path)) and place["section"] == "rules"
     }
+    unsound |= {at for at, rule in enumerate(sound["rules"].mended) if rule.fields}
     yield from example_problems(policy, but=unsound)
+
+
+def _is_the_authors(problem: PolicyProblem, sound: Mapping[str, _Sound]) -> bool:
+    place = _OF_ELEMENT.match(problem.path)
+    return place is None or sound[place["section"]].mended[int(place["at"])].is_told(
+        place["rest"], problem.reason
+    )
 
 
 def _named(problem: PolicyProblem, sound: Mapping[str, _Sound], lists: Sequence[Inlined]) -> PolicyProblem:
@@ -127,11 +148,11 @@ def _named(problem: PolicyProblem, sound: Mapping[str, _Sound], lists: Sequence[
 
 def _sound(table: Mapping[str, Any], section: str) -> _Sound:
     made = [
-        (at, msgspec.convert(element, _CONVERTED[section]))
+        (at, one)
         for at, element in enumerate(_listed(table.get(section)))
-        if _missed(element, _CONVERTED[section]) is None
+        if (one := mended(element, _CONVERTED[section], _ELEMENTS[section], at)) is not None
     ]
-    return _Sound(tuple(element for _, element in made), tuple(at for at, _ in made))
+    return _Sound(tuple(one for _, one in made), tuple(at for at, _ in made))
 
 
 def _missed(element: Any, kind: Any) -> tuple[str, str] | None:

@@ -24,6 +24,8 @@ class Problem(NamedTuple):
     reason: str
     field: str = ""
     """The name of a field that should not be there."""
+    missing: str = ""
+    """The name of one that should."""
 
 
 def problems_of(table: Any, *shapes: Shape) -> Iterator[Problem]:
@@ -43,7 +45,7 @@ def problems_of(table: Any, *shapes: Shape) -> Iterator[Problem]:
         if name in table:
             yield from _of_field(name, table[name], field.type)
         elif field.required:
-            yield Problem("", f"the field `{name}` is missing")
+            yield Problem("", f"the field `{name}` is missing", missing=name)
 
 
 def located(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -65,7 +67,7 @@ def _told_apart(table: Mapping[str, Any], shapes: tuple[Shape, ...]) -> tuple[st
 def _wrong_tag(table: Mapping[str, Any], tag: str, shapes: tuple[Shape, ...]) -> Problem:
     allowed = _listed(shape.__struct_config__.tag for shape in shapes)
     if tag not in table:
-        return Problem("", f"the field `{tag}` is missing: one of {allowed}")
+        return Problem("", f"the field `{tag}` is missing: one of {allowed}", missing=tag)
     return Problem(f".{tag}", f"must be one of {allowed}{_nearest(table[tag], allowed)}")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from infra.drafting import drafted
 from infra.policies import check, read
 from schemas.policy import Rule
 
@@ -218,3 +222,87 @@ def test_the_page_on_policies_shows_every_type_of_rule_and_its_examples_hold(tol
     assert told(GOOD.partition("[[rules]]")[0] + labels + "\n" + shown) == []
     types = {shape.__struct_config__.tag for shape in get_args(Rule)}
     assert set(re.findall(r'^type = "(\w+)"$', shown, re.MULTILINE)) == types
+
+
+WAVES = """\
+id = "mine"
+version = 0
+
+[[labels]]
+name = "spam"
+description = ""
+label_at = 0.9
+review_at = 0.1
+
+[[labels]]
+name = "spam"
+description = "Ads."
+
+[[prompts]]
+kind = "moderate"
+text = ""
+
+[[prompts]]
+kind = "moderate"
+text = "Judge."
+
+[[rules]]
+id = "ads"
+type = "flood"
+label = "scam"
+action = "block"
+posts_over = 0
+window_s = 10
+
+[[rules]]
+id = "ads"
+type = "links"
+label = "spam"
+action = "labeled"
+domains = ["http://a.b/"]
+max = 3
+
+[[rules]]
+id = "ads"
+type = "shap"
+label = "hate"
+action = "block"
+modes = "off"
+kinds = ["x"]
+"""
+
+
+def test_a_mistake_of_shape_hides_none_of_sense_in_the_same_element_or_in_another(told):
+    assert [problem.replace("$.", "")[:60] for *_, problem in told(WAVES)] == [
+        "version: must be a whole number, at least 1",
+        "labels[0]: `spam` needs label_at <= review_at <= block_at",
+        "labels[0].description: must not be empty",
+        "labels[1].name: `spam` stands at labels[0] already",
+        "prompts[0].text: must not be empty",
+        "prompts[1].kind: `moderate` stands at prompts[0] already",
+        "rules[0].label (rule ads): there is no label `scam`",
+        "rules[0].action (rule ads): that an author writes much is a ",
+        "rules[0].posts_over (rule ads): must be a whole number, at l",
+        "rules[1].id: `ads` stands at rules[0] already",
+        "rules[1].action (rule ads): must be one of `allow`, `label`,",
+        "rules[1].domains[0] (rule ads): not a domain; as in `example",
+        "rules[1] (rule ads): there is no field `max` (there are: typ",
+        "rules[2].id: `ads` stands at rules[0] already",
+        "rules[2].type (rule ads): must be one of `terms`, `regex`, `",
+        "rules[2].label (rule ads): there is no label `hate`",
+        "rules[2].kinds[0] (rule ads): must be one of `moderate`, `re",
+    ]
+
+
+@given(st.data())
+def test_where_one_field_is_spoilt_nothing_else_is_told_of(data):
+    table = tomllib.loads(GOOD.replace('files = ["words/ads.txt"]', 'terms = ["buy now"]'))
+    section = data.draw(st.sampled_from(["labels", "prompts", "rules"]))
+    at = data.draw(st.integers(0, len(table[section]) - 1))
+    name = data.draw(st.sampled_from(sorted(table[section][at])))
+    table[section][at][name] = data.draw(st.sampled_from([None, 7.5, "!", [], [3], {}]))
+    if data.draw(st.booleans()):
+        del table[section][at][name]
+    told = [str(problem) for problem, _ in drafted(table, Path()).problems]
+    assert [line for line in told if not line.startswith(f"$.{section}[{at}]") or "draft" in line] == []
+    assert len(set(told)) == len(told)
