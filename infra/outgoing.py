@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import msgspec
 
-from infra import wording
 from infra.errors import ExitCode, Failure
-from schemas.errors import TooLarge, UnknownKind, WireError
-from schemas.event import KINDS, Event
+from infra.wording import told_of_event
+from schemas.errors import TooLarge, WireError
+from schemas.event import Event
 from schemas.settings import LimitSettings
 from schemas.wire import WireDecoder, check_text, event_decoder, why_not_json
 
@@ -105,21 +105,12 @@ def _draft(fields: dict[str, object], decode: WireDecoder[Event], limits: LimitS
             )
         if what == "The event" and fields.get("kind") not in {None, "moderate", "scan"}:
             advice = "send this kind as JSON lines (`penstock send -`), with all its fields"
-        raise _mistake(what, f"{_told(error)} (at {error.path})", advice) from None
+        raise _mistake(
+            what, f"{told_of_event(error.detail, error.path, error.code)} (at {error.path})", advice
+        ) from None
     except UnicodeEncodeError:
         raise _mistake(what, "it holds half a character (a lone surrogate)", "send UTF-8") from None
     return Draft(event, value)
-
-
-def _told(error: WireError) -> str:
-    """In words, and with the words that would do where there are only some."""
-    match error.path:
-        case "$.kind" if error.code == UnknownKind.code:
-            return f"must be one of {', '.join(KINDS)}"
-        case "$.id" if error.detail.startswith("Expected `str` matching"):
-            return "an id must not hold line breaks or other control characters"
-        case _:
-            return wording.told(error.detail)
 
 
 def _pair(given: str) -> tuple[str, str]:

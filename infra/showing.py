@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.terminal import safe, visible
+from infra.wording import told_of_event
 from schemas.dead_letter import DeadLetter
 from schemas.verdict import Verdict
 
@@ -33,8 +34,13 @@ def dead_letter_line(letter: DeadLetter) -> str:
     return (
         f"{letter.failed_at:%Y-%m-%d %H:%M:%S}  {letter.stage}  {letter.code}  {who}  {size}, "
         f"{letter.attempts} attempts, from {source.topic}/{source.partition}@{source.offset}  "
-        f"{visible(letter.detail)} (at {visible(letter.path)})"
+        f"{visible(_told(letter))} (at {visible(letter.path)})"
     )
+
+
+def _told(letter: DeadLetter) -> str:
+    """In the words of `send`."""
+    return told_of_event(letter.detail, letter.path, letter.code)
 
 
 def _why(verdict: Verdict) -> str:

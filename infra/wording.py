@@ -1,7 +1,7 @@
 """What is wrong with a message, for whoever wrote it by hand: words instead of patterns and Python's types.
 
 The codec's complaints are exact and go to dead letters as they are; here they are told to whoever sends an
-event or writes a policy. What is not recognised stays as it was: no complaint is lost.
+event, reads a dead letter or writes a policy. What is not recognised stays as it was: no complaint is lost.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from schemas.errors import UnknownKind
+from schemas.event import KINDS
 from schemas.patterns import in_words
 
 _TYPES: Mapping[str, str] = MappingProxyType(
@@ -38,6 +40,17 @@ def told(complaint: str) -> str:
         if found := pattern.fullmatch(complaint):
             return tell(found)
     return complaint
+
+
+def told_of_event(complaint: str, path: str, code: str) -> str:
+    """A complaint about an event, with the words that would do where there are only some."""
+    match path.rpartition(".")[2]:
+        case "kind" if code == UnknownKind.code:
+            return f"must be one of {', '.join(KINDS)}"
+        case "id" if complaint.startswith("Expected `str` matching"):
+            return "an id must not hold line breaks or other control characters"
+        case _:
+            return told(complaint)
 
 
 def _types(names: str) -> str:

@@ -14,6 +14,8 @@ from streams.records import source_of
 from streams.topics import Topics
 
 _DETAIL_CHARACTERS_MAX = 500
+# What the code alone would leave open, where whoever gave up said no more.
+_DETAILS = {"unknown_policy": "there is no policy of this id, or no longer the document that triage used"}
 # A record of 1 MiB may have a hundred thousand headers, which as JSON would be larger than any letter may be.
 _HEADERS_MAX = 64
 
@@ -54,7 +56,7 @@ class DeadLetters:
             v=1,
             stage=self.stage,
             code=code,
-            detail=detail[:_DETAIL_CHARACTERS_MAX] + _left_out(record),
+            detail=(detail or _DETAILS.get(code, ""))[:_DETAIL_CHARACTERS_MAX] + _left_out(record),
             path=path,
             attempts=attempts,
             source=source_of(record),

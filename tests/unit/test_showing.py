@@ -58,6 +58,35 @@ def test_a_dead_letters_words_and_content_stand_as_they_are_but_for_what_is_not_
 
 
 @pytest.mark.parametrize(
+    ("code", "path", "detail", "told"),
+    [
+        (
+            "malformed_payload",
+            "$.id",
+            r"Expected `str` matching regex '^[^\\x00-\\x1f\\x7f-\\x9f]+\\Z'",
+            "an id must not hold line breaks or other control characters (at $.id)",
+        ),
+        (
+            "malformed_payload",
+            "$.text",
+            "Expected `str`, got `int`",
+            "must be text, and is a whole number (at",
+        ),
+        ("unknown_kind", "$.kind", "not one of the known values", "must be one of moderate, review_ban, "),
+        (
+            "unknown_kind",
+            "$.event.kind",
+            "not one of the known values",
+            "must be one of moderate, review_ban, ",
+        ),
+        ("node_refused", "$", "HTTP 400", "HTTP 400 (at $)"),
+    ],
+)
+def test_a_dead_letter_is_told_in_the_words_of_send(code: str, path: str, detail: str, told: str) -> None:
+    assert told in dead_letter_line(replace(LETTER, code=code, path=path, detail=detail))
+
+
+@pytest.mark.parametrize(
     ("filters", "passes"),
     [
         ({}, True),

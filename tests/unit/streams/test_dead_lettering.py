@@ -46,6 +46,11 @@ def test_a_letter_says_what_happened_where_and_when():
     assert made.failed_at == datetime.fromtimestamp(1_700_000_000, UTC)
 
 
+def test_a_policy_that_is_not_there_is_told_in_words():
+    made = decode_dead_letter(TRIAGE.of(record(), code="unknown_policy", path="$.policy").value)
+    assert made.detail.startswith("there is no policy of this id")
+
+
 @given(st.none() | st.binary(max_size=300), st.none() | st.binary(max_size=30), st.binary(max_size=30))
 def test_the_record_is_in_it_byte_for_byte(value, key, header):
     made = letter(record(value, key=key, headers=(("h", header), ("none", None))))
