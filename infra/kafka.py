@@ -193,8 +193,9 @@ def await_broker(
 def unreachable(bootstrap: str, within_s: float) -> Failure:
     """Nobody answered at all."""
     return Failure(
-        f"Kafka at {bootstrap} did not answer within {within_s:g} s: start it with `penstock kafka start`, "
-        "give --bootstrap, or set kafka.security_protocol to what the listener there speaks.",
+        f"Kafka at {bootstrap} did not answer within {within_s:g} s. The embedded one: see with "
+        "`penstock kafka status` whether it runs. Another: see that --bootstrap leads to it, and that "
+        "kafka.security_protocol is what its listener speaks.",
         exit_code=ExitCode.KAFKA_UNREACHABLE,
     )
 

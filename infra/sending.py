@@ -75,8 +75,8 @@ class _Sending:
         except Mistake as mistake:
             self._writer.flush()
             raise Failure(
-                f"{mistake.sentence} {counted(sent, 'event')} before it {'was' if sent == 1 else 'were'} "
-                "sent: send only the rest again.",
+                f"{mistake.sentence} What stands before it was sent ({counted(sent, 'event')}): mend it, and "
+                "send from it on.",
                 exit_code=mistake.exit_code,
             ) from None
 

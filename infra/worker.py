@@ -39,6 +39,7 @@ from infra.stages import StageParts, make_stage
 from infra.telemetry import open_tracer
 from infra.topics import check
 from schemas.dead_letter import Stage
+from schemas.event import PRIORITIES
 from schemas.settings import Settings
 from streams.clock import SystemClock
 from streams.core.orders import Orders
@@ -308,7 +309,7 @@ class Worker:
                 for ref in self._guidance.policies.refs()
             ),
             enforce=self._guidance.orders.enforce,
-            paused=tuple(sorted(self._guidance.orders.paused)),
+            paused=tuple(one for one in PRIORITIES if one in self._guidance.orders.paused),
             purged=self._guidance.orders.purged,
             memory=self._memories.status()
             if "judge" in self.stages and self.settings.memory.enabled

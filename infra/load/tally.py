@@ -59,19 +59,27 @@ class RunTally:
         """How long the model took, at these ranks."""
         return percentiles(self._inferences_ms, ranks)
 
-    def summary(self, *, elapsed_s: float, unsent: int = 0) -> str:
-        """The run in a few lines."""
+    def summary(self, *, elapsed_s: float, sent: int | None = None, unsent: int = 0) -> str:
+        """The run in a few lines; in one, where nothing has come."""
         total = self.verdicts
         rate = total / elapsed_s if elapsed_s > 0 else 0.0
         letters = counted(self.dead_letters, "dead letter")
-        lines = [f"{counted(total, 'verdict')} in {elapsed_s:.1f} s ({rate:.1f}/s), {letters}"]
-        lines.append(f"  decided by  {_shares(self._decided_by, total)}")
-        lines.append(f"  action      {_shares(self._actions, total)}")
-        lines.append(f"  wait        {_spans(self.waits_ms(0.5, 0.95))}  (in Kafka and in the worker)")
-        lines.append(f"  inference   {_spans(self.inferences_ms(0.5, 0.95))}  (where a model decided)")
+        of = f" of {sent} sent" if sent is not None and sent != total else ""
+        lines = [f"{counted(total, 'verdict')}{of} in {elapsed_s:.1f} s ({rate:.1f}/s), {letters}"]
+        if total:
+            lines += self._shares()
         if unsent:
             lines.append(f"  not sent    {counted(unsent, 'event')}, which Kafka did not take")
         return "\n".join(lines)
+
+    def _shares(self) -> list[str]:
+        total = self.verdicts
+        return [
+            f"  decided by  {_shares(self._decided_by, total)}",
+            f"  action      {_shares(self._actions, total)}",
+            f"  wait        {_spans(self.waits_ms(0.5, 0.95))}  (in Kafka and in the worker)",
+            f"  inference   {_spans(self.inferences_ms(0.5, 0.95))}  (where a model decided)",
+        ]
 
 
 def waited_ms(verdict: Verdict) -> float:
@@ -90,7 +98,7 @@ def percentiles(samples: Iterable[float], ranks: Iterable[float]) -> list[float]
 
 def _shares(counts: Counter[str], total: int) -> str:
     shown = [f"{name} {count} ({100 * count / total:.0f} %)" for name, count in counts.most_common() if count]
-    return ", ".join(shown) or "nothing"
+    return ", ".join(shown)
 
 
 def _spans(figures: list[float]) -> str:

@@ -21,7 +21,8 @@ from schemas.settings import NodeSettings, Secret, Settings
 # A value is shown on one line of a terminal; nobody needs more of a mistaken value than this to recognise it.
 SHOWN_CHARS_MAX = 120
 # Credentials that someone put into an address: before the host, or behind it as a parameter.
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+# Of an address with a scheme, or of one of a list without: `user:password@host:9092`.
+_USERINFO = re.compile(r"(?<=://)[^/@\s]*@|(?:^|(?<=,))\s*[^\s,:/]+:(?!//)[^\s,]*@")
 _PARAMETER = re.compile(r"(?i)((?:token|password|secret|key)\w*=)[^&#,\s]*")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})

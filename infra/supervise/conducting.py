@@ -258,8 +258,8 @@ class Up:
             self._screen.close()
             if self._watch is not None:
                 elapsed_s = self._clock.now_ms() / 1_000 - self._began_s
-                unsent = self._producer.unsent if self._producer else 0
-                self._screen.say(self._tally.summary(elapsed_s=elapsed_s, unsent=unsent))
+                sent, unsent = (self._producer.sent, self._producer.unsent) if self._producer else (None, 0)
+                self._screen.say(self._tally.summary(elapsed_s=elapsed_s, sent=sent, unsent=unsent))
             own = [one.stop for one in (self._producer, self._watch) if one is not None]
             await asyncio.gather(*(beside(stop) for stop in own))
         finally:

@@ -101,13 +101,18 @@ def how(status: int) -> str:
     """How a process ended, in words: a signal by its name, one of our codes by its meaning."""
     if status >= 0:
         known = status in ExitCode.__members__.values() and status != ExitCode.OK
-        meaning = f", {ExitCode(status).name.lower().replace('_', ' ')}" if known else ""
+        meaning = f", {_meaning(ExitCode(status))}" if known else ""
         return f"exit code {status}{meaning}"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
     return f"{name}, by somebody or for want of memory" if name == "SIGKILL" else name
+
+
+def _meaning(code: ExitCode) -> str:
+    # The name alone would send who has a full disk the wrong way.
+    return "taken or not writable" if code == ExitCode.TAKEN else code.name.lower().replace("_", " ")
 
 
 def _sentence_of(death: Death) -> str:

@@ -105,7 +105,7 @@ def test_a_mistake_in_the_middle_says_how_much_was_sent_before_it(
     assert said.code == ExitCode.USAGE
     assert said.out.count("\n") == 2
     assert "Line 4: not JSON: " in said.err
-    assert "2 events before it were sent: send only the rest again." in said.err
+    assert "What stands before it was sent (2 events): mend it, and send from it on." in said.err
 
 
 def test_an_older_policy_is_shown_and_comes_back_under_a_new_number(

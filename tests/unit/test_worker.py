@@ -15,8 +15,10 @@ from stages import book
 from infra.errors import ExitCode
 from infra.settings import load
 from infra.worker import Worker
+from schemas.event import PRIORITIES
 from streams.app import stage_app
 from streams.clock import ManualClock
+from streams.core.orders import Orders
 from streams.fetching import TransportOptions
 from streams.observing import AWAY_AFTER_MS
 from streams.rescuing import Rescuer
@@ -73,6 +75,11 @@ async def test_a_worker_is_not_ready_while_kafka_is_away(worker: Worker) -> None
         partitions.away_ms = lambda away_ms=away_ms: away_ms
         status = worker.status()
         assert (status.ready, status.waits_for, status.stages[0].away_ms) == (ready, waits_for, away_ms)
+
+
+async def test_what_is_paused_is_told_the_urgent_first(worker: Worker) -> None:
+    worker._guidance.orders = Orders(paused=frozenset(PRIORITIES))  # noqa: SLF001
+    assert worker.status().paused == ("critical", "high", "medium", "low")
 
 
 async def test_a_stage_that_finds_no_kafka_fails_with_its_reason_and_prints_nothing(

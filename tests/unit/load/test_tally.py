@@ -37,7 +37,14 @@ def test_a_summary_says_what_was_not_sent_and_one_of_a_thing_is_one() -> None:
 
 
 def test_a_run_without_verdicts_has_a_summary_too() -> None:
-    assert "nothing" in RunTally().summary(elapsed_s=0.0)
+    assert RunTally().summary(elapsed_s=0.0) == "0 verdicts in 0.0 s (0.0/s), 0 dead letters"
+
+
+def test_a_summary_says_of_how_many_that_were_sent_where_some_have_no_verdict_yet() -> None:
+    tally = RunTally()
+    tally.add(VERDICT)
+    assert tally.summary(elapsed_s=1.0, sent=3).startswith("1 verdict of 3 sent in 1.0 s ")
+    assert tally.summary(elapsed_s=1.0, sent=1).startswith("1 verdict in 1.0 s ")
 
 
 def test_a_final_verdict_counts_instead_of_the_provisional_one() -> None:

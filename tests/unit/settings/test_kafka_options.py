@@ -144,8 +144,9 @@ class TestReaching:
                 await_broker(KafkaSettings(), bootstrap, within_s=0.6)
         assert caught.value.exit_code == ExitCode.KAFKA_UNREACHABLE
         assert caught.value.sentence == (
-            f"Kafka at {bootstrap} did not answer within 0.6 s: start it with `penstock kafka start`, give "
-            "--bootstrap, or set kafka.security_protocol to what the listener there speaks."
+            f"Kafka at {bootstrap} did not answer within 0.6 s. The embedded one: see with `penstock kafka "
+            "status` whether it runs. Another: see that --bootstrap leads to it, and that "
+            "kafka.security_protocol is what its listener speaks."
         )
 
     def test_a_library_writes_nothing_between_a_command_s_lines(self) -> None:

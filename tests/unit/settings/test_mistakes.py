@@ -108,6 +108,10 @@ TOGETHER = [
         'kafka.bootstrap = "localhost" (FILE:2): must be a comma-separated list of host:port',
     ),
     (
+        "[kafka]\nbootstrap = 'k:1,u:hunt/er2@k:9092'",
+        'kafka.bootstrap = "k:1,***@k:9092" (FILE:2): must be a comma-separated list of host:port',
+    ),
+    (
         "[kafka]\nbootstrap = 'kafka://k:9092'",
         'kafka.bootstrap = "kafka://k:9092" (FILE:2): must be a comma-separated list of host:port',
     ),

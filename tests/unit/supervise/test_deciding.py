@@ -108,6 +108,7 @@ def test_a_child_is_never_restarted_more_often_than_allowed_in_any_window(
     [
         (0, "exit code 0"),
         (3, "exit code 3, kafka unreachable"),
+        (8, "exit code 8, taken or not writable"),
         (77, "exit code 77"),
         (-signal.SIGTERM, "SIGTERM"),
         (-signal.SIGKILL, "SIGKILL, by somebody or for want of memory"),
