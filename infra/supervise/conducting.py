@@ -292,6 +292,7 @@ class Up:
         if not self._stop_asked.done():
             self._ask_to_stop(code)
             self._signalled_ms = now_ms
+            self._supervisor.expect_stop()
             self._screen.say(
                 "Stopping; Ctrl-C once more kills at once." if number == signal.SIGINT else "Stopping."
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from streams.ports import Clock
 _PROBE_EVERY_S = 0.05
 # What the stages that stop last are left with, whatever the first takes: Kafka closes its logs in under 1 s.
 _STAGE_RESERVE_S = 0.75
+# A Ctrl-C may meet a child in the instant before it has a session of its own. Then `up` was sent it, too, and
+# hears of it in no time.
+_SAME_SIGNAL_S = 0.3
 # Kafka is the last to stop and may take this long beyond the workers' time: 8 + 1.5 s is within the 10 s that
 # an operator is promised.
 _STOP_EXTRA_S = 1.5
@@ -90,6 +94,10 @@ class Supervisor:
         """Wait until a child cannot be kept; the failure says why."""
         return await asyncio.shield(self._given_up)
 
+    def expect_stop(self) -> None:
+        """The stop is about to come: who dies from now on is not started again."""
+        self._is_stopping = True
+
     async def stop(self, *, at_once: asyncio.Event | None = None) -> None:
         """End all children, the last started first; whoever is not done in its time is killed."""
         self._is_stopping = True
@@ -110,6 +118,8 @@ class Supervisor:
         while not self._is_stopping:
             status = await self._live(child, ready)
             was_ever_ready = was_ever_ready or ready.done()
+            if status == -signal.SIGINT:
+                await asyncio.sleep(_SAME_SIGNAL_S)
             if self._must_stop():
                 break
             if is_blameless(status, needs_are_up=self._has_needs(child)):

@@ -91,7 +91,7 @@ async def test_what_a_child_says_is_in_its_log(keep: Callable[..., Kept]) -> Non
     assert str(kept.supervisor) == "<Supervisor [1 up of 1]>"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGINT])
 async def test_a_killed_child_is_told_of_and_started_again(
     keep: Callable[..., Kept], number: signal.Signals
 ) -> None:
@@ -104,6 +104,19 @@ async def test_a_killed_child_is_told_of_and_started_again(
     assert kept.pid("b") == other
     assert f"a died: {number.name}" in kept.said[0]
     assert kept.said[1] == f"a is up again (pid {kept.pid('a')})."
+
+
+async def test_a_child_that_a_ctrl_c_meets_is_neither_told_of_nor_started_again(
+    keep: Callable[..., Kept],
+) -> None:
+    kept = keep()
+    await kept.supervisor.start([child("a", STEADY)])
+    first = kept.pid("a")
+    os.kill(first, signal.SIGINT)
+    await eventually(lambda: not started_at(first), within_s=10)
+    kept.supervisor.expect_stop()
+    await kept.supervisor.stop()
+    assert (kept.said, kept.pid("a")) == ([], first)
 
 
 async def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(keep: Callable[..., Kept]) -> None:
