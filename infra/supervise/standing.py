@@ -22,13 +22,13 @@ class Standing:
     heard: Heard
 
     def __str__(self) -> str:
-        parts = [self._children(), self._verdicts()]
+        # What one should know stands where no terminal is too narrow for it.
+        parts = [self._children(), *self.heard.remarks, self._verdicts()]
         if waits := self.tally.waits_ms(0.5, 0.95):
             parts.append(f"wait p50 {waits[0]:.0f} ms, p95 {waits[1]:.0f} ms")
         if inferences := self.tally.inferences_ms(0.5):
             parts.append(f"inference p50 {inferences[0]:.0f} ms")
         parts.append(f"lag {'?' if self.heard.lag is None else self.heard.lag}")
-        parts.extend(self.heard.remarks)
         if self.tally.dead_letters:
             parts.append(counted(self.tally.dead_letters, "dead letter"))
         return " | ".join(parts)

@@ -76,4 +76,5 @@ def test_the_status_says_children_verdicts_rate_waits_and_lag() -> None:
 def test_the_status_says_why_the_lag_may_rest() -> None:
     heard = Heard(None, ("worker-2 does not answer", "paused: high"))
     standing = Standing(up=4, children=4, restarts=0, sent=7, tally=RunTally(), elapsed_s=2.0, heard=heard)
-    assert str(standing).endswith(" | lag ? | worker-2 does not answer | paused: high")
+    assert str(standing).startswith("4/4 up | worker-2 does not answer | paused: high | 0 verdicts ")
+    assert str(standing).endswith(" | lag ?")
