@@ -157,7 +157,7 @@ def _blanks_max(text: str) -> int:
 def _has_common(parts: Sequence[str], parts_min: int, share: float) -> bool:
     """Whether one of the parts has its share of them."""
     # If one has, then so few others are left.
-    if len(parts) < parts_min or len(set(parts)) - 1 > (1 - share) * len(parts):
+    if len(parts) < parts_min or len(parts) - len(set(parts)) + 1 < share * len(parts):
         return False
     return Counter(parts).most_common(1)[0][1] >= share * len(parts)
 

@@ -100,6 +100,7 @@ def is_plainly_repetitive(folded: str, rule: RepetitionRule) -> bool:
     word_share=st.sampled_from([0.3, 0.5, 0.7, 0.9, 1.0]),
 )
 @example(parts=[("go ", 11), ("b", 1)], run_min=5, words_min=12, word_share=0.9)
+@example(parts=[("a", 1), ("go ", 10)], run_min=5, words_min=3, word_share=0.9)
 def test_every_shortcut_finds_what_a_look_at_everything_finds(parts, run_min, words_min, word_share):
     text = "".join(part * times for part, times in parts)
     rule = RepetitionRule(
