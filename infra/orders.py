@@ -13,7 +13,7 @@ from typing import assert_never
 
 from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
-from infra.reading import read_to_end
+from infra.reading import read_to_end, refuse
 from infra.running import worker_statuses
 from schemas.control import Control, Enforce, Pause, Purge, PurgeAbout
 from schemas.errors import UnknownVersion, WireError
@@ -21,6 +21,7 @@ from schemas.event import PRIORITIES, Priority
 from schemas.settings import Settings
 from schemas.wire import decode_control, encode
 from streams.core.cuts import Cuts
+from streams.core.newer import NewerRecords
 from streams.core.orders import Orders, cut_of
 from streams.observing import WorkerStatus
 from streams.ports import Clock
@@ -55,19 +56,19 @@ def purge(about: PurgeAbout, value: str, before_ms: int, clock: Clock, standing:
 
 def standing_orders(settings: Settings, cluster: Cluster) -> Orders:
     """What all orders that were given amount to now."""
-    orders = Orders()
+    orders, newer = Orders(), NewerRecords()
     topic = Topics.of(settings.topics).control
     for found in read_to_end(settings, cluster, topic):
         try:
             orders = orders.after(decode_control(found.value))
         except UnknownVersion as error:
-            raise Failure(
-                f"A newer Penstock wrote to the topic {topic} ({error.detail}): update this one.",
-                exit_code=ExitCode.UNKNOWN_VERSION,
-            ) from None
+            newer.found(found, error)
+            continue
         except WireError:
             # No order of ours: no worker obeys it.
-            continue
+            pass
+        newer.replaced(found)
+    refuse(newer, topic)
     return orders
 
 

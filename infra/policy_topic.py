@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from infra.clients import Cluster, Found, Writer, reach
 from infra.errors import ExitCode, Failure
-from infra.reading import read_to_end
+from infra.reading import read_to_end, refuse
 from schemas.errors import UnknownVersion, WireError
 from schemas.policy import ActivePolicy
 from schemas.settings import Settings
@@ -53,11 +53,7 @@ def read_published(settings: Settings, cluster: Cluster | None = None) -> Publis
     for found in read_to_end(settings, cluster, topic):
         _apply(book, newer, found)
         written_at_ms[found.key] = found.timestamp_ms
-    if newer.first is not None:
-        raise Failure(
-            f"A newer Penstock wrote to the topic {topic}: {newer.first.detail}. Update this one.",
-            exit_code=ExitCode.UNKNOWN_VERSION,
-        )
+    refuse(newer, topic)
     return Published(book, written_at_ms)
 
 

@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 
 from infra.clients import Cluster, Found, Reader
+from infra.errors import ExitCode, Failure
 from infra.kafka import unreachable
 from schemas.settings import Settings
+from streams.core.newer import NewerRecords
 
 # A thousand policy documents of 4 MiB, or some million answers, would take this long from a slow disk.
 READ_WITHIN_S = 60.0
@@ -36,3 +38,12 @@ def read_to_end(
                 yield found
     finally:
         reader.close()
+
+
+def refuse(newer: NewerRecords, topic: str) -> None:
+    """A `Failure` where a record of a newer release stands in what was read."""
+    if newer.first is not None:
+        raise Failure(
+            f"A newer Penstock wrote to the topic {topic}: {newer.first.detail}. Update this one.",
+            exit_code=ExitCode.UNKNOWN_VERSION,
+        )
