@@ -278,6 +278,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except (TimeoutError, asyncio.CancelledError):
             # aiokafka passes on the cancelling of its own requests as if it were ours.
             self.log.warning("the connection to Kafka did not close in time")
+        except KafkaError as trouble:
+            # Leaving is a request like others: a missing right, for one, is told once more.
+            self.log.warning("the connection to Kafka did not close well: %s", type(trouble).__name__)
 
     async def _gather_remaining_tasks(self) -> None:
         """The last thing that the thread does: close what was opened while it was closing."""
@@ -290,9 +293,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Run; a crash was told by then, and Python need not print it once more."""
         try:
             super()._start_thread()
-        except Exception:
-            if self.crash_reason is None:
+        except (Exception, asyncio.CancelledError) as end:
+            if self.crash_reason is None and not self.should_stop:
                 raise
+            self.log.debug("the thread ended with %s", type(end).__name__)
 
     def _stopped_set(self) -> None:
         """Tell the thread to stop; one that crashed may have closed its loop, and waits for nothing."""

@@ -45,9 +45,9 @@ def test_the_gravest_is_told(standing: Standing, finding: str | None) -> None:
 def test_a_cause_changes_only_how_a_standstill_is_called(standing: Standing) -> None:
     found = {cause: examine(standing._replace(cause=cause), PATIENCE) for cause in (None, *get_args(Cause))}
     assert tuple(found.values()) in {
-        (None, None, None, None),
-        ("stuck", None, "held", "held"),
-        ("expiring",) * 4,
+        (None, None, None, None, None),
+        ("stuck", None, "held", "held", "held"),
+        ("expiring",) * 5,
     }
 
 
@@ -62,6 +62,7 @@ def test_where_nothing_waits_all_is_well(standing: Standing) -> None:
         (Standing(5, 1_001, 0, cause="nodes"), "no node would take a question"),
         (Standing(0, 1_001, 0, behind=3, cause="nodes"), "no node would take a question"),
         (Standing(0, 1_001, 0, behind=3, cause="bounds"), "other partitions have as much unsettled"),
+        (Standing(0, 1_001, 0, behind=3, cause="memory"), "until what was remembered of it is here"),
         (Standing(5, 1_001, 0), "stuck"),
         (Standing(0, 1_001, 0, behind=3), "no fetch brings what is there"),
         (Standing(5, 0, 50_001), "what is unsettled"),
