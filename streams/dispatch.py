@@ -24,8 +24,9 @@ from streams.turns import ByAndBy
 # An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
 _OVERLOAD_PAUSE_MS = 50.0
 _OVERLOAD_PAUSE_MS_MAX = 4_000.0
-# A start waits no longer than this to hear which models are served.
-_LEARN_S = 0.5
+# A start waits no longer than this to hear which models are served: as long as a probe takes at most. Until a
+# model is known nothing that it answered is found, and copies of what it judged would be asked about again.
+_LEARN_S = 2.0
 # Many may end in one moment, deadlines after an outage above all; the loop belongs to others, too.
 _ENDED_AT_ONCE = 100
 

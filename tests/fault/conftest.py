@@ -77,5 +77,11 @@ def trials(request: pytest.FixtureRequest, size: Size, topics_prefix: str, tmp_p
     return made
 
 
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give what adds a line to the report."""
+    return request.config.stash.setdefault(_LINES, []).append
+
+
 def _is_full(config: pytest.Config) -> bool:
     return bool(config.getoption("--full", default=False))

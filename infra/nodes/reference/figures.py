@@ -18,6 +18,7 @@ class Figures:
         waiting = Gauge("penstock_node_requests_waiting", "Requests in the line.", registry=self._registry)
         waiting.set_function(lambda: slots.waiting)
         self._requests = self._counter("penstock_node_requests", "Requests answered.", "code")
+        self._completions = self._counter("penstock_node_completions", "Completions that were made.")
         self._prompt = self._counter("penstock_node_prompt_tokens", "Prompt tokens.")
         self._cached = self._counter("penstock_node_cached_tokens", "Prompt tokens that were cached.")
         self._output = self._counter("penstock_node_output_tokens", "Output tokens.")
@@ -26,7 +27,9 @@ class Figures:
         """One more request was answered so; 499 is for a client that went away."""
         self._requests.labels(str(code)).inc()
 
-    def count_tokens(self, completion: Completion) -> None:
+    def count_completion(self, completion: Completion) -> None:
+        """One more inference, whether or not its client is still there to hear of it."""
+        self._completions.inc()
         self._prompt.inc(completion.prompt_tokens)
         self._cached.inc(completion.cached_tokens)
         self._output.inc(len(completion.pieces))

@@ -113,7 +113,7 @@ class ReferenceServer:
             raise BadRequest("A fault that was asked for.", status=fault.status, code="fault")
         asked = chat.decode(await request.read())
         completion = await self.engine.complete(asked, fault)
-        self._figures.count_tokens(completion)
+        self._figures.count_completion(completion)
         self._served += 1
         at_s = self._clock.wall_ms() // 1_000
         return await _deliver(request, chat.encode(completion, asked, number=self._served, at_s=at_s), fault)

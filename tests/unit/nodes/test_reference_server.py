@@ -197,6 +197,7 @@ async def test_metrics_show_what_runs_waits_and_was_answered(http):
         assert "penstock_node_requests_running 1.0" in lines
         assert "penstock_node_requests_waiting 1.0" in lines
         assert 'penstock_node_requests_total{code="400"} 1.0' in lines
+        assert "penstock_node_completions_total 0.0" in lines
         assert "penstock_node_cached_tokens_total 0.0" in lines
         sleep.wake_all()
         await eventually(lambda: len(sleep.asked_ms) == 2, within_s=5)
