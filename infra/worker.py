@@ -311,9 +311,7 @@ class Worker:
             enforce=self._guidance.orders.enforce,
             paused=tuple(one for one in PRIORITIES if one in self._guidance.orders.paused),
             purged=self._guidance.orders.purged,
-            memory=self._memories.status()
-            if "judge" in self.stages and self.settings.memory.enabled
-            else None,
+            memory=self._memories.status() if self._remembers else None,
         )
         return self.tally.onto(status)
 

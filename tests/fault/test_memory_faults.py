@@ -7,8 +7,8 @@ What the node may have been asked at most, by its own count of inferences made:
   + at each kill, what was asked and perhaps not settled.
 
 The last is seen from outside. The worker is frozen, and the node tells how many inferences it has made and
-how many requests it holds; what of them stands in Kafka by then, as a memo or as the verdict of a text that has
-none, is settled. It counts what the other workers ask, too: the node cannot tell them apart.
+how many requests it holds; what of them stands in Kafka by then, as a memo or as the verdict of a text that
+has none, is settled. It counts what the other workers ask, too: the node cannot tell them apart.
 """
 
 from __future__ import annotations
