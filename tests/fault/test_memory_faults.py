@@ -42,7 +42,7 @@ GUEST = "worker-3"
 # A node that is quick, so that it is the workers that are tried.
 NODE = (
     "reference_node.slots=32",
-    "reference_node.alpha_ms=20",
+    "reference_node.alpha_ms=5",
     "reference_node.beta_ms=0",
     "reference_node.prompt_token_us=0",
     "reference_node.output_token_us=0",
@@ -158,7 +158,7 @@ def test_one_inference_for_one_text_whoever_is_killed(
         killer = Killer(penstock, watch, feeder, random.Random(trial.events))
         moves = _kill_and_move(killer, feeder, again=size is FULL)
         until(lambda: feeder.is_done, within_s=trial.events / trial.rate_per_s + 60)
-        left = penstock.await_verdicts([post.id for post in events], within_s=180)
+        left = penstock.await_verdicts([post.id for post in events], within_s=600)
     counted = _drawn_up(penstock, events, killer)
     tell(
         f"copies: {len(events)} events, {len(killer.kills)} kills, {moves} moves: {counted.completions} "
