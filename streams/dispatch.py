@@ -79,6 +79,8 @@ class Job:
     """Called instead of `done` when the job leaves without an answer: a drain, or it is not wanted any
     more.
     """
+    is_answered: Callable[[], bool] = lambda: False
+    """Asked when a node is free for it; True: it has been answered from elsewhere now, and is done with."""
     attempts: int = 0
     failed_on: set[str] = field(default_factory=set)
     """The nodes that had it: another one is asked first."""
@@ -223,10 +225,10 @@ class Dispatch(Service):
         for late in islice(self._lanes.expired(now_ms), _ENDED_AT_ONCE):
             late.done(Late(late.attempts))
         while (free := self._free(now_ms)) and (job := self._lanes.take()):
-            if job.is_wanted():
-                self._dispatch(_best(free, job), job, now_ms)
-            else:
+            if not job.is_wanted():
                 job.give_up()
+            elif not job.is_answered():
+                self._dispatch(_best(free, job), job, now_ms)
         self._sleep_until(self._next_moment_ms(now_ms), now_ms)
 
     def _free(self, now_ms: float) -> list[_Member]:

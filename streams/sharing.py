@@ -137,12 +137,26 @@ class Sharing:
     def _lead(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
         ask.ticket, ask.flights = ticket, flights
         self._leading[ticket] = ask
+        if not self.dispatch.models():
+            # It was looked up under no model's name; by the time it is its turn, one may be known.
+            ask.job.is_answered = lambda: self._is_found(ask)
         try:
             self.dispatch.submit(ask.job)
         except Exception:
             # It will be tried again from the beginning, and must not wait for itself.
             self.leave(ask)
             raise
+
+    def _is_found(self, ask: Ask) -> bool:
+        """Whether the memory has the answer after all; then it gets it, and so do those who wait for it."""
+        memo = self._remembered(ask)
+        if memo is None:
+            return False
+        ask.answered(memo)
+        for one in self._landed_with(ask):
+            one.answered(memo)
+        self._let_in(ask.partition)
+        return True
 
     def memo_of(
         self, ask: Ask, verdict: Verdict, ruling: Ruling, model: str, *, asked_ms: float

@@ -170,6 +170,35 @@ async def test_a_copy_that_comes_later_is_answered_from_memory_and_names_the_ori
     assert second.timing.inference_ms == 0
 
 
+class Loading(Judging):
+    """Tells which model it serves only once it is up."""
+
+    def __init__(self, *script: Any) -> None:
+        super().__init__(*script, slots=1)
+        self.model = ""
+        self.probe_script = [Unreachable()]
+
+    async def probe(self) -> None:
+        await super().probe()
+        self.model = MODEL
+
+
+@virtual
+async def test_what_came_before_a_node_told_its_model_is_answered_from_memory_once_it_has():
+    async with staged() as earlier:
+        await earlier.put(post("known"), post("other", text="another text"))
+        await earlier.settled()
+    async with staged(Loading(Unreachable())) as stage:
+        stage.recall.memos = earlier.recall.memos
+        await stage.put(post("again"), post("copy"), post("other again", text="another text"))
+        await stage.settled()
+    # The node was tried once, and was away.
+    assert stage.asked == ["again"]
+    assert {one.id: one.decided_by for one in stage.verdicts} == dict.fromkeys(
+        ("again", "copy", "other again"), "cache"
+    )
+
+
 @virtual
 async def test_copies_that_come_while_it_is_judged_wait_for_that_answer():
     async with staged() as stage:
