@@ -50,7 +50,9 @@ def findings(work: Work, figures: dict[str, float], contenders: Sequence[str]) -
             yield Finding(
                 what=f"{work}: rate, {name}", ours=figures[f"{name} /s"], peer=figures["raw /s"], unit="/s"
             )
-    yield Finding(what=f"{work}: CPU, ours", ours=ours_us, peer=raw_us, unit="us", target=_CPU_RATIO_MAX)
+    # A copy has its bound in microseconds: that of delivery reports alone is beyond the ratio.
+    ratio_max = None if work == "pass" else _CPU_RATIO_MAX
+    yield Finding(what=f"{work}: CPU, ours", ours=ours_us, peer=raw_us, unit="us", target=ratio_max)
     if work == "pass":
         yield Finding(
             what="pass: CPU beyond raw", ours=ours_us - raw_us, unit="us", target=_COPY_EXTRA_US_MAX
