@@ -122,7 +122,9 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
             )
             sharing = _sharing(parts)
             partitions.on_open += (parts.memories.own, campaigns.own)
-            partitions.is_kept_waiting = sharing.is_held
+            partitions.is_kept_waiting = lambda tp: sharing.is_held(
+                tp.partition, parts.topics.urgency_of(tp.topic)
+            )
             # Who waits for others is given up first, or each would be asked about in turn.
             partitions.on_drain += (sharing.begin_drain, parts.dispatch.begin_drain)
             judge.register(

@@ -64,8 +64,9 @@ class Continuity:
         owned = self._partitions.owned.get(tp)
         if owned is None or owned.expected is None:
             return True
-        if owned.committed is not None and taken.records[0].offset < owned.committed:
-            raise PositionLost(tp, expected=owned.expected, earliest=taken.records[0].offset)
+        first = taken.records[0].offset if taken.records else taken.ended
+        if owned.committed is not None and first < owned.committed:
+            raise PositionLost(tp, expected=owned.expected, earliest=first)
         if taken.began <= owned.expected:
             return True
         if owned.looked_again_at == owned.expected:
@@ -115,8 +116,9 @@ class Continuity:
         expected = owned.expected
         records = await asyncio.to_thread(self._rescuer.read, *owned.tp, expected, AT_ONCE)
         if records:
-            await self._go(owned, records[-1].offset + 1)
-            return Taken(records[0].offset if expected is None else expected, records)
+            ended = records[-1].offset + 1
+            await self._go(owned, ended)
+            return Taken(records[0].offset if expected is None else expected, records, ended)
         # The same fetch fails once more, and brings us here again; or there is no such place any more.
         _complain(owned, "aiokafka cannot read it, and another client got no answer; trying again")
         await self._placed(owned)

@@ -65,6 +65,9 @@ class Taken(NamedTuple):
     began: int
     """The position from which on it was read: between that and the first record, there is none."""
     records: Sequence[Any]
+    """None where only markers of transactions were read."""
+    ended: int
+    """The position after it: between the last record and that, there is none either."""
 
 
 Trouble = Literal["unreadable", "placeless"]
@@ -97,8 +100,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         super().__post_init__()
         self.troubled: dict[TopicPartition, Trouble] = {}
         """Partitions of which a fetch brings nothing until somebody has looked after them."""
-        self._passed: dict[TP, tuple[int, int]] = {}
-        """From where to where a partition was read without a record: markers of transactions."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> MemberConsumer:
         options = self.consumer.options
@@ -208,17 +209,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except OffsetOutOfRangeError:
             self.troubled[TopicPartition(*tp)] = "placeless"
         else:
-            if source:
-                return self._noted(tp, began, found.get(tp, ()), source.next_fetch_offset)
-        return None
-
-    def _noted(self, tp: TP, began: int, records: Sequence[Any], ended: int) -> Taken | None:
-        first, passed = self._passed.pop(tp, (began, began))
-        if passed == began:
-            began = first
-        if records:
-            return Taken(began, records)
-        self._passed[tp] = (began, ended)
+            # Else what was buffered was of a place where we do not read any more.
+            if source and (ended := source.next_fetch_offset) > began:
+                return Taken(began, found.get(tp, ()), ended)
         return None
 
     def _by_urgency(self, tps: Iterable[TP]) -> Iterator[set[TP]]:

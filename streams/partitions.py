@@ -181,8 +181,8 @@ class Partitions:
     owned: dict[TopicPartition, OwnedPartition] = field(default_factory=dict)
     is_draining: bool = False
     """From the beginning of a drain until the partitions are let go: no work begins."""
-    is_kept_waiting: Callable[[int], bool] = lambda _: False
-    """Whether the stage wants nothing more of the partitions of this number for now."""
+    is_kept_waiting: Callable[[TopicPartition], bool] = lambda _: False
+    """Whether the stage wants nothing more of a partition for now."""
     away_ms: Callable[[], float] = lambda: 0.0
     """For how long no broker has answered; the transport knows."""
     reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
@@ -257,6 +257,16 @@ class Partitions:
         self._waiting[id(span)] = span
         return Batch(self, owned, span, records)
 
+    def read_over(self, tp: TopicPartition, offset: int) -> None:
+        """A read went on to this offset, and everything it brought was registered.
+
+        Markers of transactions stand there, and are committed as if they were records: when all before them
+        is deleted one day, nobody is to miss them.
+        """
+        owned = self.owned.get(tp)
+        if owned is not None and not self.is_draining:
+            owned.watermark.read_over(offset)
+
     def _count_redelivered(self, tp: TopicPartition, offsets: Sequence[int]) -> None:
         seen = self._seen.get(tp, 0)
         if offsets[0] < seen:
@@ -303,7 +313,7 @@ class Partitions:
     def held(self) -> set[TopicPartition]:
         """The partitions to leave out of the next fetch."""
         return self.over_bounds() | {
-            tp for tp in self.owned if tp.topic in self.paused or self.is_kept_waiting(tp.partition)
+            tp for tp in self.owned if tp.topic in self.paused or self.is_kept_waiting(tp)
         }
 
     def hold(self) -> set[TopicPartition]:

@@ -92,6 +92,8 @@ class _Flight:
         The bulk says which partition was named; the message, where it came to lie. Of equal records each is
         to fail once, in whatever order.
         """
+        if len(bulk) == 1:
+            return bulk[0]
         first = self.records[bulk[0]]
         place = (first.topic, first.partition, message.key(), message.value())
         if not self.places.get(place):
@@ -265,8 +267,8 @@ class KafkaPublisher:
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
             if error is None:
                 flight.stands_at(message)
-                if flight.refused:
-                    # What is tried again goes alone.
+                if len(positions) == 1:
+                    # What is tried again goes alone; who of a bulk was refused before does not show.
                     self._passed(flight, positions[0])
                 self._finish_one(flight)
             else:
@@ -347,6 +349,8 @@ class KafkaPublisher:
         """One record of a flight came to its end."""
         flight.left -= 1
         if not flight.left:
+            for position in tuple(flight.refused):
+                self._passed(flight, position)
             self._bytes -= flight.size_bytes
             del self._flights[flight]
             flight.end()

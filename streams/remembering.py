@@ -228,19 +228,26 @@ class Memories(Service):
         def ended(placed: asyncio.Future[int]) -> None:
             if placed.cancelled():
                 return
-            match placed.exception():
-                case None:
-                    self._write(held, fresh, placed.result())
-                case PublishError(failed=failed):
-                    self._refused += len(failed)
-                    # Where the others stand is not told: the store's offset stays until the next memo.
-                    self._write(held, [one for at, one in enumerate(fresh) if at not in failed], _NOWHERE)
-                case unexpected:
-                    raise unexpected
+            try:
+                self._placed(held, fresh, placed)
+            except Exception as bug:  # noqa: BLE001 - whatever it is, the records would never be settled
+                self.add_future(self.crash(bug))
+                return
             for one in fresh:
                 one.done()
 
         self._publisher.place(records).add_done_callback(ended)
+
+    def _placed(self, held: _Partition, fresh: Sequence[_Fresh], placed: asyncio.Future[int]) -> None:
+        match placed.exception():
+            case None:
+                self._write(held, fresh, placed.result())
+            case PublishError(failed=failed):
+                self._refused += len(failed)
+                # Where the others stand is not told: the store's offset stays until the next memo.
+                self._write(held, [one for at, one in enumerate(fresh) if at not in failed], _NOWHERE)
+            case unexpected:
+                raise unexpected
 
     def _write(self, held: _Partition, fresh: Sequence[_Fresh], offset: int) -> None:
         if held.memory is not None and fresh:

@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from schemas.memory import Memo
@@ -20,6 +21,10 @@ from streams.core.reusing import Questions, answers, may_share, memo_of
 from streams.core.rules import Document
 from streams.dispatch import Dispatch, Job, Late, Overdue
 from streams.ports import Clock
+from streams.turns import ByAndBy
+
+TOLD_AT_ONCE = 100
+"""A verdict of a copy takes some 20 us, so this takes two milliseconds of the loop."""
 
 
 class Recall(Protocol):
@@ -75,9 +80,15 @@ class Sharing:
     refuses: Callable[[Memo], bool] = lambda _: False
     """Whether an operator has had such an answer forgotten."""
     _flights: dict[int, Flights[Ask]] = field(default_factory=dict)
-    _leading: dict[Ticket, Ask] = field(default_factory=dict)
+    _leading: dict[tuple[int, int], Ask] = field(default_factory=dict)
+    """By their flights and the number of their ticket, which only these flights tell apart from others."""
     _outside: defaultdict[int, deque[Ask]] = field(default_factory=lambda: defaultdict(deque))
-    """Copies for which there is no room to wait, by partition: it is held until they are in."""
+    """Copies for which there is no room to wait, by partition. It is held until they are in, what is more
+    urgent than all of them excepted.
+    """
+    _later: ByAndBy[Callable[[], None]] = field(
+        default_factory=lambda: ByAndBy(lambda tell: tell(), at_once=TOLD_AT_ONCE)
+    )
     _wake: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -93,17 +104,16 @@ class Sharing:
             self.dispatch.submit(ask.job)
         elif (memo := self._remembered(ask)) is not None:
             ask.answered(memo)
-        elif outside := self._outside[ask.partition]:
-            # Behind those who came before.
-            outside.append(ask)
         else:
             self._join(ask)
 
-    def is_held(self, partition: int) -> bool:
-        """Whether no more of a partition should be taken in for now."""
+    def is_held(self, partition: int, lane: int) -> bool:
+        """Whether no more of a partition should be taken in for now, for this lane."""
         if not self.settings().enabled:
             return False
-        return bool(self._outside[partition]) or not self.recall.is_usable(partition)
+        outside = self._outside[partition]
+        is_crowded = bool(outside) and lane >= min(ask.job.lane for ask in outside)
+        return is_crowded or not self.recall.is_usable(partition)
 
     def _remembered(self, ask: Ask) -> Memo | None:
         kind, models = ask.case.event.kind, self.dispatch.models()
@@ -121,11 +131,12 @@ class Sharing:
                 self._lead(ask, flights, ticket)
             case Waits(ticket, promote):
                 ask.ticket, ask.flights = ticket, flights
-                if promote and (leader := self._leading.get(promote.leader)):
+                if promote and (leader := self._leading.get(_place(flights, promote.leader))):
                     self.dispatch.promote(leader.job, promote.lane)
                 self._sleep_until_next_deadline()
             case Full():
                 self._outside[ask.partition].append(ask)
+                self._sleep_until_next_deadline()
                 return False
         return True
 
@@ -136,7 +147,7 @@ class Sharing:
 
     def _lead(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
         ask.ticket, ask.flights = ticket, flights
-        self._leading[ticket] = ask
+        self._leading[_place(flights, ticket)] = ask
         if not self.dispatch.models():
             # It was looked up under no model's name; by the time it is its turn, one may be known.
             ask.job.is_answered = lambda: self._is_found(ask)
@@ -153,9 +164,7 @@ class Sharing:
         if memo is None:
             return False
         ask.answered(memo)
-        for one in self._landed_with(ask):
-            one.answered(memo)
-        self._let_in(ask.partition)
+        self._tell(ask, memo)
         return True
 
     def memo_of(
@@ -189,7 +198,7 @@ class Sharing:
         if flights is None or ticket is None:
             return
         ask.flights = ask.ticket = None
-        self._leading.pop(ticket, None)
+        self._leading.pop(_place(flights, ticket), None)
         # Whoever is late already is not worth a turn.
         self._tell_late_of(flights)
         while (successor := flights.leave(ticket)) is not None:
@@ -203,8 +212,7 @@ class Sharing:
 
     def overdue(self, ask: Ask) -> None:
         """It waited for too long while nodes were up, and so did all who waited for it."""
-        for one in self._landed_with(ask):
-            one.job.done(Overdue())
+        self._later.add(partial(one.job.done, Overdue()) for one in self._landed_with(ask))
         self._let_in(ask.partition)
 
     def begin_drain(self) -> None:
@@ -214,13 +222,15 @@ class Sharing:
         self._outside.clear()
         # Who is still asked about keeps its own; those to come begin anew.
         self._flights.clear()
-        for ask in gone:
-            ask.job.give_up()
+        self._later.add(ask.job.give_up for ask in gone)
 
     def _landed(self, ask: Ask, memo: Memo, settle: Callable[[], None]) -> None:
         settle()
-        for one in self._landed_with(ask):
-            one.answered(memo)
+        self._tell(ask, memo)
+
+    def _tell(self, ask: Ask, memo: Memo) -> None:
+        """Give the answer to those who wait for it."""
+        self._later.add(partial(one.answered, memo) for one in self._landed_with(ask))
         self._let_in(ask.partition)
 
     def _landed_with(self, ask: Ask) -> Sequence[Ask]:
@@ -228,25 +238,29 @@ class Sharing:
         if flights is None or ticket is None:
             return ()
         ask.flights = ask.ticket = None
-        self._leading.pop(ticket, None)
+        self._leading.pop(_place(flights, ticket), None)
         waiting = flights.land(ticket)
         for one in waiting:
             one.flights = one.ticket = None
         return waiting
 
     def _let_in(self, partition: int) -> None:
-        """Those who found no room, as long as there is some."""
-        outside = self._outside[partition]
-        while outside:
+        """Those who found no room, as far as there is some; and whoever need not wait any more."""
+        outside, now_ms = self._outside[partition], self.clock.now_ms()
+        for _ in range(len(outside)):
+            if not outside:
+                return
             ask = outside.popleft()
+            deadline_ms = ask.job.question.deadline_ms
             if not ask.job.is_wanted():
                 ask.job.give_up()
+            elif deadline_ms is not None and deadline_ms <= now_ms:
+                ask.job.done(Late(ask.job.attempts))
             elif (memo := self._remembered(ask)) is not None:
                 ask.answered(memo)
-            elif not self._join(ask):
-                # It stands at the end now; so do the others after a round, in their order.
-                outside.rotate(1)
-                return
+            else:
+                # Where there is no room it is outside again, behind the others of this round.
+                self._join(ask)
 
     # -- deadlines of those who wait ------------------------------------------------------------------------
 
@@ -255,6 +269,9 @@ class Sharing:
             self._wake.cancel()
             self._wake = None
         moments = [at_ms for one in self._flights.values() if (at_ms := one.next_deadline_ms()) is not None]
+        for outside in self._outside.values():
+            deadlines = (ask.job.question.deadline_ms for ask in outside)
+            moments += [at_ms for at_ms in deadlines if at_ms is not None]
         if moments:
             left_s = max(0.0, min(moments) - self.clock.now_ms()) / 1_000
             self._wake = asyncio.get_running_loop().call_later(left_s, self._tell_late)
@@ -271,3 +288,7 @@ class Sharing:
         for ask in tuple(flights.expired(self.clock.now_ms())):
             ask.flights = ask.ticket = None
             ask.job.done(Late(ask.job.attempts))
+
+
+def _place(flights: Flights[Ask], ticket: Ticket) -> tuple[int, int]:
+    return id(flights), ticket.number

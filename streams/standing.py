@@ -77,7 +77,7 @@ class Lookout:
     def _cause(self, tp: TopicPartition, over_bounds: Collection[TopicPartition]) -> Cause | None:
         if tp.topic in self._partitions.paused:
             return "paused"
-        if self._partitions.is_kept_waiting(tp.partition):
+        if self._partitions.is_kept_waiting(tp):
             return "memory"
         return "bounds" if tp in over_bounds else None
 

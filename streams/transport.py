@@ -9,7 +9,7 @@ fetch instead of paused after it; urgent partitions asked first; and a producer 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
@@ -167,14 +167,17 @@ class BatchConsumer(driver.Consumer):
                 return
             if is_paused:
                 # The order came while this fetch was under way.
-                kept = self._kept.get(key, Taken(taken.began, ()))
-                self._kept[key] = Taken(kept.began, [*kept.records, *taken.records])
+                kept = self._kept.get(key, Taken(taken.began, (), taken.began))
+                self._kept[key] = Taken(kept.began, [*kept.records, *taken.records], taken.ended)
             else:
-                await self._hand_over(key, taken.records)
+                await self._hand_over(key, taken)
 
-    async def _hand_over(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+    async def _hand_over(self, tp: TopicPartition, taken: Taken) -> None:
         """One Faust event for all that came of a partition."""
+        records = taken.records
         batch = self.partitions.fetched(tp, records)
+        if batch is not None or not records:
+            self.partitions.read_over(tp, taken.ended)
         if batch is None:
             return
         message = ConsumerMessage(
@@ -201,7 +204,7 @@ class BatchConsumer(driver.Consumer):
         reading = self._thread.reading_of(tp)
         if reading and (kept := self._kept.get(tp)):
             # It was read, and waits here.
-            return Reading(kept.records[0].offset, reading.end)
+            return Reading(kept.began, reading.end)
         return reading
 
     # -- commit ---------------------------------------------------------------------------------------------

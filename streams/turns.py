@@ -16,8 +16,9 @@ AT_ONCE = 500
 class ByAndBy(Generic[T]):
     """Acts on whatever it is given, in its order: on the first at once, on the others in later turns."""
 
-    def __init__(self, act: Callable[[T], None]) -> None:
+    def __init__(self, act: Callable[[T], None], *, at_once: int = AT_ONCE) -> None:
         self._act = act
+        self._at_once = at_once
         self._left: deque[T] = deque()
         self._is_going_on = False
 
@@ -39,8 +40,14 @@ class ByAndBy(Generic[T]):
             await asyncio.sleep(0)
 
     def _some(self) -> None:
-        for _ in range(min(AT_ONCE, len(self._left))):
-            self._act(self._left.popleft())
-        self._is_going_on = bool(self._left)
-        if self._is_going_on:
-            asyncio.get_running_loop().call_soon(self._some)
+        # Whoever is acted on may bring more: it comes after what is there.
+        self._is_going_on = True
+        try:
+            for _ in range(self._at_once):
+                if not self._left:
+                    break
+                self._act(self._left.popleft())
+        finally:
+            self._is_going_on = bool(self._left)
+            if self._is_going_on:
+                asyncio.get_running_loop().call_soon(self._some)

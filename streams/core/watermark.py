@@ -107,7 +107,7 @@ class Watermark:
 
     @property
     def next_offset(self) -> int | None:
-        """The offset after the last record seen."""
+        """The offset up to which everything was seen."""
         return self._next
 
     @property
@@ -137,6 +137,10 @@ class Watermark:
         self.unsettled += len(offsets)
         self.unsettled_bytes += size_bytes
         return span
+
+    def read_over(self, offset: int) -> None:
+        """There is no record more before this offset: what follows are markers, or what compaction took."""
+        self._next = offset if self._next is None else max(self._next, offset)
 
     def unseen(self, offsets: Sequence[int]) -> int:
         """The index of the first new offset: after a seek, a fetch may repeat what was there before."""

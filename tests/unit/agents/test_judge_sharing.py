@@ -69,7 +69,9 @@ class Stage:
     def __init__(self, *nodes: Any, waiting_max: int = 100, attempts_max: int = 3) -> None:
         self.clock = LoopClock(wall_ms=int(WROTE_MS - now_ms()))
         self.partitions = book(self.clock, stage="judge")
-        self.partitions.open([(TOPICS.pending(priority), 0) for priority in ("critical", "low")])
+        self.partitions.open(
+            [*((TOPICS.pending(priority), 0) for priority in ("critical", "low")), (TOPICS.pending("low"), 1)]
+        )
         self.publisher = MemoryPublisher()
         self.recall = FakeRecall()
         self.campaigns = CampaignSettings(copies_min=4, authors_min=2)
@@ -87,7 +89,9 @@ class Stage:
             settings=lambda: self.memory,
             clock=self.clock,
         )
-        self.partitions.is_kept_waiting = self.sharing.is_held
+        self.partitions.is_kept_waiting = lambda tp: self.sharing.is_held(
+            tp.partition, TOPICS.urgency_of(tp.topic)
+        )
         self.partitions.on_drain += (self.sharing.begin_drain, self.dispatch.begin_drain)
         dead_letters = DeadLetters("judge", TOPICS, self.clock)
         settling = Settling(self.publisher, dead_letters, tally)
@@ -106,10 +110,10 @@ class Stage:
             stop_worker=self.stopped.append,
         )
 
-    async def put(self, *values: bytes, priority: str = "low") -> Batch:
+    async def put(self, *values: bytes, priority: str = "low", partition: int = 0) -> Batch:
         topic = TOPICS.pending(priority)  # type: ignore[arg-type]
-        first = self.partitions.owned[topic, 0].watermark.next_offset or 0
-        batch = fetched(self.partitions, records(topic, values, first=first))
+        first = self.partitions.owned[topic, partition].watermark.next_offset or 0
+        batch = fetched(self.partitions, records(topic, values, partition=partition, first=first))
         await self.judge.handle(batch)
         return batch
 
@@ -295,6 +299,42 @@ async def test_copies_beyond_the_bound_hold_the_partition_and_are_answered_all_t
     assert stage.asked == ["copy-0"]
     assert Counter(verdict.decided_by for verdict in stage.verdicts) == {"model": 1, "cache": 5}
     assert len({verdict.id for verdict in stage.verdicts}) == 6
+
+
+@virtual
+async def test_copies_beyond_the_bound_hold_up_neither_what_is_more_urgent_nor_another_text():
+    async with staged(Judging(slots=2, takes_ms=1_000), waiting_max=1) as stage:
+        await stage.put(*(post(f"copy-{number}") for number in range(4)), post("other", text="another text"))
+        assert {tp.topic for tp in stage.partitions.held()} == {TOPICS.pending("low")}
+        await reaches(lambda: len(stage.asked) == 2)
+        assert stage.asked == ["copy-0", "other"]
+        await stage.settled()
+        assert not stage.is_held
+    assert len({verdict.id for verdict in stage.verdicts}) == 5
+
+
+@virtual
+async def test_a_copy_that_found_no_room_gets_its_late_verdict_at_its_deadline():
+    async with staged(Judging(takes_ms=1_000), waiting_max=1) as stage:
+        await stage.put(post("first"), post("second"), post("third", deadline_ms=300))
+        await reaches(lambda: bool(stage.verdicts))
+        assert stage.clock.wall_ms() == pytest.approx(WROTE_MS + 300, abs=5)
+        assert [(verdict.id, verdict.decided_by) for verdict in stage.verdicts] == [("third", "fallback")]
+        await stage.settled()
+
+
+@virtual
+async def test_equal_flights_of_two_partitions_are_told_apart():
+    async with staged(Judging(slots=1)) as stage:
+        await stage.put(post("running", text="x"))
+        for partition in (0, 1):
+            await stage.put(post(f"low-{partition}", text="wanted"), partition=partition)
+        await stage.put(post("middle", text="y"))
+        urgent = post("urgent", text="wanted", priority="critical")
+        await stage.put(urgent, priority="critical")
+        await stage.settled()
+    assert stage.asked == ["running", "low-0", "low-1", "middle"]
+    assert len(stage.verdicts) == 5
 
 
 @virtual

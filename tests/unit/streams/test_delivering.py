@@ -105,7 +105,9 @@ class Group:
     async def deliver(self, **found: list[Any]) -> None:
         """Deliver what was read from its first record on."""
         tps = {"low": LOW, "high": HIGH}
-        taken = {tps[name]: Taken(batch[0].offset, batch) for name, batch in found.items()}
+        taken = {
+            tps[name]: Taken(batch[0].offset, batch, batch[-1].offset + 1) for name, batch in found.items()
+        }
         await self.consumer._deliver(taken)  # noqa: SLF001
 
     def released(self) -> dict[TP, list[Any]]:
@@ -209,8 +211,30 @@ async def test_what_went_astray_once_is_not_told(group: Group, caplog: pytest.Lo
 
 async def test_offsets_that_a_read_went_over_are_a_hole_in_the_log_and_nobody_is_asked(group: Group):
     await group.deliver(low=of(LOW, 1))
-    await group.consumer._deliver({LOW: Taken(1, of(LOW, 1, first=5))})  # noqa: SLF001
+    await group.consumer._deliver({LOW: Taken(1, of(LOW, 1, first=5), 6)})  # noqa: SLF001
     assert (len(group.handed), group.thread.looked) == (2, [])
+
+
+async def test_markers_that_were_read_over_are_committed_and_missed_by_nobody(group: Group):
+    """When retention has taken them and all before them, a commit that stood before them would be a loss."""
+    await group.deliver(low=of(LOW, 2))
+    await group.consumer._deliver({LOW: Taken(2, (), 4)})  # noqa: SLF001
+    assert group.partitions.committable() == {LOW: 0}, "what is unsettled holds it"
+    group.handed[0].settle_all()
+    assert group.partitions.committable() == {LOW: 4}
+    await group.consumer._deliver({LOW: Taken(4, of(LOW, 1, first=4), 6)})  # noqa: SLF001
+    group.handed[1].settle_all()
+    assert (group.partitions.committable(), group.thread.looked) == ({LOW: 6}, [])
+
+
+async def test_what_a_drain_refuses_is_not_read_over(group: Group):
+    await group.deliver(low=of(LOW, 2))
+    group.handed[0].take()
+    group.handed[0].settle_all()
+    group.partitions.begin_drain()
+    await group.consumer._deliver({LOW: Taken(2, of(LOW, 3, first=2), 6)})  # noqa: SLF001
+    await group.consumer._deliver({LOW: Taken(2, (), 9)})  # noqa: SLF001
+    assert group.partitions.committable() == {LOW: 2}
 
 
 async def test_a_rescue_without_an_answer_is_told_once(group: Group, caplog: pytest.LogCaptureFixture):

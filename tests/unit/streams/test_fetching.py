@@ -33,7 +33,7 @@ from streams.transport import BatchConsumer
 from streams.unpacking import FetchedRecord
 
 LOW = TP(TOPICS.content("low"), 0)
-FOUND = {LOW: Taken(4, [FetchedRecord(LOW.topic, 0, 6, 0, b"k", b"x", [])])}  # type: ignore[arg-type]
+FOUND = {LOW: Taken(4, [FetchedRecord(LOW.topic, 0, 6, 0, b"k", b"x", [])], 7)}  # type: ignore[arg-type]
 
 
 def buffered(*, begins_at: int = 4, offset: int = 6, records: int = 1) -> FetchResult:
@@ -186,17 +186,13 @@ async def test_a_commit_without_an_answer_takes_less_of_a_drain(
         assert not await thread._commit({LOW: 1})  # noqa: SLF001
 
 
-async def test_what_was_read_over_without_a_record_belongs_to_the_next_that_has_one(
-    thread: BatchConsumerThread,
-):
-    """Markers fill a fetch by themselves: the next one begins behind them, and follows on all the same."""
+async def test_what_was_read_over_without_a_record_is_told_as_well(thread: BatchConsumerThread):
     kafka = FakeAiokafka()
-    thread._passed[LOW] = (2, 4)  # noqa: SLF001
+    kafka._records[LOW] = buffered(begins_at=7, offset=6)  # noqa: SLF001
+    assert await fetch(thread, kafka, 0.01) == {}, "it is behind us, and moves nothing"
+    kafka._records[LOW] = buffered(begins_at=5, offset=7, records=2)  # noqa: SLF001
     [taken] = (await fetch(thread, kafka)).values()
-    assert (taken.began, [record.offset for record in taken.records]) == (2, [6])
-    kafka._records[LOW] = buffered(begins_at=7, offset=7)  # noqa: SLF001
-    [taken] = (await fetch(thread, kafka)).values()
-    assert taken.began == 7
+    assert (taken.began, [record.offset for record in taken.records], taken.ended) == (5, [7, 8], 9)
 
 
 async def test_a_position_that_the_broker_does_not_have_is_told(thread: BatchConsumerThread):

@@ -56,7 +56,6 @@ class FakeBrokers:
         self.is_away = False
         self.fetched_in = 1
         self.troubled: dict[TopicPartition, Trouble] = {}
-        self.passed: dict[TP, tuple[int, int]] = {}
         self.before_the_answer: Callable[[], None] = lambda: None
         self.asked: list[set[TP]] = []
 
@@ -75,12 +74,7 @@ class FakeBrokers:
             self.troubled[TopicPartition(*tp)] = "unreadable"
             return None
         self.positions[tp] = end
-        began, passed = self.passed.pop(tp, (first, first))
-        began = began if passed == first else first
-        if read := self._records(tp, first, end):
-            return Taken(began, read)
-        self.passed[tp] = (began, end)
-        return None
+        return Taken(first, self._records(tp, first, end), end) if first < end else None
 
     def _records(self, tp: TP, first: int, end: int) -> list[Any]:
         every = records(tp.topic, [b"x"] * max(0, end - first), first=first)

@@ -146,7 +146,6 @@ def test_no_other_private_name_is_leaned_on() -> None:
         "_on_fenced",
         "_options",
         "_partitions",
-        "_passed",
         "_reader",
         "_rescuer",
     }
