@@ -11,12 +11,14 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
 from mode import Service
+from mode.threads import WorkerThread
 
 from infra.ends import HeldEnds
 from infra.errors import ExitCode, Failure
@@ -56,6 +58,9 @@ STAGES: tuple[Stage, ...] = ("triage", "judge")
 # What a stop takes beside the drain: commits, closing connections, the last spans. With the default drain
 # that makes 7 s, and `up` kills after 8.
 _STOP_SPARE_S = 2.0
+# A thread that was told to stop has at most to close connections, which it was given time for before.
+_THREADS_END_S = 0.5
+_LOOK_S = 0.02
 # Who comes when the time is over still gets a moment to close what is at hand.
 _STOP_LEAST_S = 0.1
 # The stages' objects live as long as the worker; a second generation that is looked at rarely leaves the loop
@@ -245,6 +250,20 @@ class Worker:
         await self._within(deadline, self._http.stop())
         await self._within(deadline, asyncio.gather(*self._watching))
         await asyncio.to_thread(self._tracer.close, _left_s(deadline))
+        await self._threads_end()
+
+    async def _threads_end(self) -> None:
+        """Wait a little for the threads that talk to brokers.
+
+        One whose start was overtaken by the stop (a right that is missing is told in its first second) hears
+        of neither, and Python would wait for it for ever.
+        """
+        deadline = asyncio.get_running_loop().time() + _THREADS_END_S
+        while any(isinstance(thread, WorkerThread) for thread in threading.enumerate()):
+            if asyncio.get_running_loop().time() > deadline:
+                self.is_stuck = True
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _within(self, deadline: float, stopping: Awaitable[object]) -> None:
         """Wait for a part to stop, but no longer than there is time: nothing depends on its end any more."""
