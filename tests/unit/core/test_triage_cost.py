@@ -86,23 +86,23 @@ def policy():
 
 
 def cost_ms(unit, policy, text_bytes=TEXT_BYTES):
-    """The best of several, because other processes only ever make it longer."""
+    """The best of several, of this thread alone: others, of clients that are still open, only add to it."""
     event = Moderate(v=1, id="1", text=unit * (text_bytes // len(unit.encode())))
     costs = []
-    for _ in range(5):
-        began = time.process_time()
+    for _ in range(9):
+        began = time.thread_time()
         triage(event, policy)
-        costs.append(time.process_time() - began)
+        costs.append(time.thread_time() - began)
     return min(costs) * 1_000
 
 
 def digest_cost_ms(unit):
     event = Moderate(v=1, id="1", text=unit * (TEXT_BYTES // len(unit.encode())))
     costs = []
-    for _ in range(5):
-        began = time.process_time()
+    for _ in range(9):
+        began = time.thread_time()
         content_digest(event, secret=b"", scope="tenant")
-        costs.append(time.process_time() - began)
+        costs.append(time.thread_time() - began)
     return min(costs) * 1_000
 
 
