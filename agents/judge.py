@@ -22,7 +22,7 @@ from schemas.errors import UnknownVersion, WireError
 from schemas.event import PRIORITIES
 from schemas.memory import Memo
 from schemas.pending import Pending
-from schemas.verdict import ModelRef, Verdict
+from schemas.verdict import ModelRef, Timing, Verdict
 from schemas.wire import decode_pending
 from streams import spans
 from streams.app import each_batch, in_turns
@@ -223,12 +223,7 @@ class Judge:
     def _judged(self, work: _Work, ruling: Ruling, outcome: Judged) -> Verdict:
         answer = outcome.answer
         now_ms = self.clock.wall_ms()
-        spent = timing(
-            written_at_ms=work.case.source.timestamp_ms,
-            decided_at_ms=now_ms,
-            worker_ms=self.clock.now_ms() - work.arrived_ms,
-            inference_ms=outcome.answered_ms - outcome.dispatched_ms,
-        )
+        spent = self._spent(work, now_ms, outcome.answered_ms - outcome.dispatched_ms)
         if work.trace and work.chat:
             spans.judged(
                 self.tracer,
@@ -254,11 +249,7 @@ class Judge:
 
     def _late(self, work: _Work, attempts: int) -> Verdict:
         now_ms = self.clock.wall_ms()
-        spent = timing(
-            written_at_ms=work.case.source.timestamp_ms,
-            decided_at_ms=now_ms,
-            worker_ms=self.clock.now_ms() - work.arrived_ms,
-        )
+        spent = self._spent(work, now_ms)
         return fallback_verdict(
             work.case,
             late_action(work.document.policy, work.pending.shadow_hits),
@@ -271,12 +262,16 @@ class Judge:
 
     def _cached(self, work: _Work, memo: Memo) -> Verdict:
         now_ms = self.clock.wall_ms()
-        spent = timing(
+        spent = self._spent(work, now_ms)
+        return cache_verdict(work.case, memo, spent, moment(now_ms), enforce=self.orders().enforce)
+
+    def _spent(self, work: _Work, now_ms: float, inference_ms: float = 0.0) -> Timing:
+        return timing(
             written_at_ms=work.case.source.timestamp_ms,
             decided_at_ms=now_ms,
             worker_ms=self.clock.now_ms() - work.arrived_ms,
+            inference_ms=inference_ms,
         )
-        return cache_verdict(work.case, memo, spent, moment(now_ms), enforce=self.orders().enforce)
 
     def _park(self, work: _Work) -> None:
         """Send the record to the tail of its topic, so that it does not hold those behind it any longer."""

@@ -60,6 +60,19 @@ class Ask:
     flights: Flights[Ask] | None = None
     """The flights in which the ticket is good: those of the time when the partition was ours."""
 
+    @property
+    def key(self) -> Key:
+        """What must be equal for one answer to be the other's."""
+        return Key(self.case.content_digest, self.case.policy.digest)
+
+    def sit(self, flights: Flights[Ask], ticket: Ticket) -> None:
+        """It leads or waits."""
+        self.flights, self.ticket = flights, ticket
+
+    def rise(self) -> None:
+        """It does neither any more."""
+        self.flights = self.ticket = None
+
 
 class SharingSettings(NamedTuple):
     """Whether answers are shared at all, and how many copies may wait for one, in each partition."""
@@ -90,6 +103,7 @@ class Sharing:
         default_factory=lambda: ByAndBy(lambda tell: tell(), at_once=TOLD_AT_ONCE)
     )
     _wake: asyncio.TimerHandle | None = None
+    _wake_at_ms: float = 0.0
 
     def __repr__(self) -> str:
         waiting = sum(flights.waiting for flights in self._flights.values())
@@ -102,10 +116,8 @@ class Sharing:
         ask.is_shared = self.settings().enabled and may_share(ask.case.event, ask.flags)
         if not ask.is_shared:
             self.dispatch.submit(ask.job)
-        elif (memo := self._remembered(ask)) is not None:
-            ask.answered(memo)
         else:
-            self._join(ask)
+            self._enter(ask)
 
     def is_held(self, partition: int, lane: int) -> bool:
         """Whether no more of a partition should be taken in for now, for this lane."""
@@ -121,24 +133,24 @@ class Sharing:
         memo = self.recall.look_up(ask.partition, questions)
         return memo if memo is not None and answers(memo, ask.case) else None
 
-    def _join(self, ask: Ask) -> bool:
-        """Lead or wait; False where there is no room to wait."""
+    def _enter(self, ask: Ask) -> None:
+        """Have it answered, wait, or lead. While it is asked about, no memory has an answer for it."""
         flights = self._of(ask.partition)
-        key = Key(ask.case.content_digest, ask.case.policy.digest)
+        if not flights.is_under_way(ask.key) and (memo := self._remembered(ask)) is not None:
+            ask.answered(memo)
+            return
         deadline_ms = ask.job.question.deadline_ms
-        match flights.join(key, ask, lane=ask.job.lane, deadline_ms=deadline_ms):
+        match flights.join(ask.key, ask, lane=ask.job.lane, deadline_ms=deadline_ms):
             case Leads(ticket):
                 self._lead(ask, flights, ticket)
             case Waits(ticket, promote):
-                ask.ticket, ask.flights = ticket, flights
+                ask.sit(flights, ticket)
                 if promote and (leader := self._leading.get(_place(flights, promote.leader))):
                     self.dispatch.promote(leader.job, promote.lane)
-                self._sleep_until_next_deadline()
+                self._wake_by(deadline_ms)
             case Full():
                 self._outside[ask.partition].append(ask)
-                self._sleep_until_next_deadline()
-                return False
-        return True
+                self._wake_by(deadline_ms)
 
     def _of(self, partition: int) -> Flights[Ask]:
         if partition not in self._flights:
@@ -146,7 +158,7 @@ class Sharing:
         return self._flights[partition]
 
     def _lead(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
-        ask.ticket, ask.flights = ticket, flights
+        ask.sit(flights, ticket)
         self._leading[_place(flights, ticket)] = ask
         if not self.dispatch.models():
             # It was looked up under no model's name; by the time it is its turn, one may be known.
@@ -197,7 +209,7 @@ class Sharing:
         flights, ticket = ask.flights, ask.ticket
         if flights is None or ticket is None:
             return
-        ask.flights = ask.ticket = None
+        ask.rise()
         self._leading.pop(_place(flights, ticket), None)
         # Whoever is late already is not worth a turn.
         self._tell_late_of(flights)
@@ -206,7 +218,7 @@ class Sharing:
             if successor.item.job.is_wanted():
                 self._lead(successor.item, flights, ticket)
                 break
-            successor.item.flights = successor.item.ticket = None
+            successor.item.rise()
             successor.item.job.give_up()
         self._let_in(ask.partition)
 
@@ -237,11 +249,11 @@ class Sharing:
         flights, ticket = ask.flights, ask.ticket
         if flights is None or ticket is None:
             return ()
-        ask.flights = ask.ticket = None
+        ask.rise()
         self._leading.pop(_place(flights, ticket), None)
         waiting = flights.land(ticket)
         for one in waiting:
-            one.flights = one.ticket = None
+            one.rise()
         return waiting
 
     def _let_in(self, partition: int) -> None:
@@ -256,37 +268,34 @@ class Sharing:
                 ask.job.give_up()
             elif deadline_ms is not None and deadline_ms <= now_ms:
                 ask.job.done(Late(ask.job.attempts))
-            elif (memo := self._remembered(ask)) is not None:
-                ask.answered(memo)
             else:
                 # Where there is no room it is outside again, behind the others of this round.
-                self._join(ask)
+                self._enter(ask)
 
     # -- deadlines of those who wait ------------------------------------------------------------------------
 
-    def _sleep_until_next_deadline(self) -> None:
+    def _wake_by(self, deadline_ms: float | None) -> None:
+        """Look at who is late then, if not before."""
+        if deadline_ms is None or (self._wake is not None and self._wake_at_ms <= deadline_ms):
+            return
         if self._wake is not None:
             self._wake.cancel()
-            self._wake = None
-        moments = [at_ms for one in self._flights.values() if (at_ms := one.next_deadline_ms()) is not None]
-        for outside in self._outside.values():
-            deadlines = (ask.job.question.deadline_ms for ask in outside)
-            moments += [at_ms for at_ms in deadlines if at_ms is not None]
-        if moments:
-            left_s = max(0.0, min(moments) - self.clock.now_ms()) / 1_000
-            self._wake = asyncio.get_running_loop().call_later(left_s, self._tell_late)
+        self._wake_at_ms = deadline_ms
+        left_s = max(0.0, deadline_ms - self.clock.now_ms()) / 1_000
+        self._wake = asyncio.get_running_loop().call_later(left_s, self._tell_late)
 
     def _tell_late(self) -> None:
         self._wake = None
         for flights in tuple(self._flights.values()):
             self._tell_late_of(flights)
+            self._wake_by(flights.next_deadline_ms())
         for partition in tuple(self._outside):
+            # Who stays outside wakes us by itself.
             self._let_in(partition)
-        self._sleep_until_next_deadline()
 
     def _tell_late_of(self, flights: Flights[Ask]) -> None:
         for ask in tuple(flights.expired(self.clock.now_ms())):
-            ask.flights = ask.ticket = None
+            ask.rise()
             ask.job.done(Late(ask.job.attempts))
 
 
