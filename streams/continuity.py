@@ -80,11 +80,6 @@ class Continuity:
         """What is to be left out of fetches."""
         return self._mending.keys()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether all that was begun has ended."""
-        return all(task.done() for task in self._mending.values())
-
     def mend(self) -> None:
         """Begin with what the last fetch met."""
         while self.thread.troubled:
