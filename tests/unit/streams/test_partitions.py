@@ -17,19 +17,6 @@ TP = TopicPartition(LOW, 0)
 OTHER = TopicPartition(LOW, 1)
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def owned(clock: ManualClock) -> Partitions:
-    """Give a book that owns two partitions."""
-    partitions = book(clock)
-    partitions.open([TP, OTHER])
-    return partitions
-
-
 def batch_of(partitions: Partitions, count: int, *, first: int = 0, tp: TopicPartition = TP) -> Batch:
     return fetched(partitions, records(tp.topic, [b"x"] * count, partition=tp.partition, first=first))
 

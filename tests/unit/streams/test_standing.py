@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stages import TOPICS, book, fetched, records
+from stages import TOPICS, fetched, records
 
 from streams.clock import ManualClock
 from streams.core.watching import Standing
@@ -13,19 +13,6 @@ from streams.standing import Lookout
 LOW = TOPICS.content("low")
 TP = TopicPartition(LOW, 0)
 OTHER = TopicPartition(LOW, 1)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def owned(clock: ManualClock) -> Partitions:
-    """Give a book that owns two partitions."""
-    partitions = book(clock)
-    partitions.open([TP, OTHER])
-    return partitions
 
 
 @pytest.fixture
