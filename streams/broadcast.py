@@ -39,6 +39,8 @@ class Broadcast(Service):
         self._options = options
         self._rescuer = rescuer
         self._consumer: PatientConsumer | None = None
+        self._unreadable_at = -1
+        """Where somebody was told that nothing can be read."""
 
     def __repr__(self) -> str:
         return f"<Broadcast {self.topic} | {self.state}>"
@@ -103,7 +105,10 @@ class Broadcast(Service):
         """Read on by another way: at a header whose name is not UTF-8 aiokafka would fail for ever."""
         partition = aiokafka.TopicPartition(self.topic, 0)
         position = await consumer.position(partition)
-        read = self._rescuer.read
-        for record in await asyncio.to_thread(read, self.topic, 0, position, AT_ONCE):
+        records = await asyncio.to_thread(self._rescuer.read, self.topic, 0, position, AT_ONCE)
+        if not records and self._unreadable_at != position:
+            self._unreadable_at = position
+            self.log.warning("%s at %d: not a record can be read; trying again", self.topic, position)
+        for record in records:
             self._reader(record)
             consumer.seek(partition, record.offset + 1)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Set as AbstractSet
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from streams.fetching import BatchConsumerThread, Taken
 from streams.partitions import OwnedPartition, Partitions, TopicPartition
@@ -126,6 +126,9 @@ class Continuity:
             try:
                 first, end = await self.thread.aside(self.thread.range_of, tp)
                 break
+            except TopicAuthorizationFailedError:
+                # Asking again would not bring the right.
+                raise
             except KafkaError as trouble:
                 # A broker that is away. Nothing would come of the partition in any case until it is back.
                 _complain(owned, f"no broker says what it holds ({type(trouble).__name__}); asking again")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from streams.cancelling import times_cancelled
 from streams.core.failing import Again, Hopeless, Patience, TooMany, Trial, weigh
 from streams.partitions import Batch, Partitions
 from streams.ports import Record
@@ -141,11 +142,11 @@ class Failing:
 
         So it must raise before it has handed anything of the batch on, or not at all.
         """
-        before = _times_cancelled()
+        before = times_cancelled()
         try:
             await handle(batch)
         except (Exception, asyncio.CancelledError) as bug:
-            if _times_cancelled() > before:
+            if times_cancelled() > before:
                 # The agent itself is stopped.
                 raise
             for record in batch.records:
@@ -219,11 +220,11 @@ class Failing:
             _abandon(suspect)
 
     async def _passes(self, suspect: _Suspect) -> bool:
-        before = _times_cancelled()
+        before = times_cancelled()
         try:
             await suspect.again()
         except (Exception, asyncio.CancelledError) as bug:
-            if _times_cancelled() > before:
+            if times_cancelled() > before:
                 raise
             self._partitions.counts.failures += 1
             suspect.failed_again(_as_bug(bug))
@@ -272,12 +273,6 @@ class Failing:
         self._stop_worker(
             CrashLoop(self._partitions.stage, worst.bug, len(suspects), worst.tries, condemned=condemned)
         )
-
-
-def _times_cancelled() -> int:
-    """How often somebody has asked the present task to end; 0 outside of one."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 def _as_bug(raised: Exception | asyncio.CancelledError) -> Exception:

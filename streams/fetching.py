@@ -19,6 +19,7 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
     IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
@@ -27,6 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from streams.cancelling import times_cancelled
 from streams.membership import Fenced, MemberConsumer
 from streams.partitions import Partitions, Reading, TopicPartition
 from streams.rescuing import Rescuer
@@ -135,7 +137,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         running: asyncio.Future[T] = asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(_awaited(work, *args), self.thread_loop)
         )
-        return await running
+        before = times_cancelled()
+        try:
+            return await running
+        except asyncio.CancelledError:
+            if times_cancelled() > before:
+                raise
+            # aiokafka cancels its own requests when a connection closes; nobody has cancelled us.
+            raise KafkaConnectionError("a request was cancelled") from None
 
     async def _fetch(self, consumer: MemberConsumer, tps: set[TP], within_s: float) -> dict[TP, Taken]:
         """What is buffered of the most urgent partitions first; waits only where nothing is."""

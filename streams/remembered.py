@@ -89,14 +89,17 @@ class RocksMemory:
         return None
 
     def _from_disk(self, question: str) -> Memo | None:
-        if self._store is None:
+        store = self._store
+        if store is None:
             return None
         try:
-            value = self._store.get(unhexlify(question))
+            value = store.get(unhexlify(question))
         except NoHex:
             return None
         except StoreFault as fault:
-            self._mark(fault)
+            # A `warm` memory is asked while it is restored, and may just have been begun anew.
+            if store is self._store:
+                self._mark(fault)
             return None
         return None if value is None else memo_of(question, value)
 

@@ -21,7 +21,8 @@ from streams.ports import Change, PartitionMemory
 # writes no longer fit the processor's caches.
 _BATCH_MAX = 500
 _TURN_S = 0.2
-_ANSWER_WITHIN_S = 10.0
+# Asked again after that, and a stop waits for it.
+_ANSWER_WITHIN_S = 2.0
 # A broker that is away, or a topic whose leader moves, is asked again after so long.
 _RETRY_S = 0.5
 # Read ahead of us, at most; librdkafka's own bound is 64 MiB, for each partition that is restored.

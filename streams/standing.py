@@ -21,6 +21,8 @@ class _Behind:
 
     position: int
     since_ms: float
+    ask_from_ms: float
+    """When somebody should look how old its first record is."""
     written_at_ms: float | None = None
     """Of the first record there, once somebody has looked."""
 
@@ -65,14 +67,19 @@ class Lookout:
         """Where somebody should look how old the first unread record is: it has waited here for a while."""
         now_ms = self._partitions.clock.now_ms()
         for tp, behind in self._behind.items():
-            if behind.written_at_ms is None and now_ms - behind.since_ms > ASK_AFTER_MS:
+            if behind.written_at_ms is None and now_ms > behind.ask_from_ms:
                 yield tp, behind.position
 
-    def learn_age(self, tp: TopicPartition, position: int, written_at_ms: float) -> None:
-        """When the record was written that is the first unread one at this position."""
+    def learn_age(self, tp: TopicPartition, position: int, written_at_ms: float | None) -> None:
+        """When the record was written that is the first unread one at this position; None: nobody knows.
+
+        Only markers may stand there, of transactions or of compaction: it is asked ever more seldom.
+        """
         behind = self._behind.get(tp)
         if behind and behind.position == position:
             behind.written_at_ms = written_at_ms
+            now_ms = self._partitions.clock.now_ms()
+            behind.ask_from_ms = now_ms + (now_ms - behind.since_ms)
 
     def _cause(self, tp: TopicPartition, over_bounds: Collection[TopicPartition]) -> Cause | None:
         if tp.topic in self._partitions.paused:
@@ -94,7 +101,7 @@ class Lookout:
             return None
         known = self._behind.get(owned.tp)
         if known is None or known.position != reading.position:
-            self._behind[owned.tp] = _Behind(reading.position, now_ms)
+            self._behind[owned.tp] = _Behind(reading.position, now_ms, now_ms + ASK_AFTER_MS)
         return reading
 
 

@@ -68,8 +68,7 @@ class Watchdog(Service):
         for lookout in tuple(self._lookouts.values()):
             for tp, position in tuple(lookout.without_age()):
                 written_at_ms = await self._rescuer.written_at_ms(*tp, position)
-                if written_at_ms is not None:
-                    lookout.learn_age(tp, position, written_at_ms)
+                lookout.learn_age(tp, position, written_at_ms)
 
     def look(self) -> None:
         """Look once: tell what is new, and forget what is well again."""

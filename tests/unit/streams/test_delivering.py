@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from faust.types import TP
 from stages import TOPICS, book, records
 
@@ -292,6 +292,13 @@ async def test_a_broker_that_does_not_say_what_it_holds_is_asked_again(
     group.thread.held = (0, 9)
     await group.all_looked_after()
     assert group.thread.looked == [2]
+
+
+async def test_without_the_right_to_ask_what_a_broker_holds_nobody_asks_again(group: Group):
+    await group.deliver(low=of(LOW, 2))
+    group.thread.held = TopicAuthorizationFailedError(LOW.topic)
+    with pytest.raises(TopicAuthorizationFailedError):
+        await group.mend("placeless", LOW)
 
 
 async def test_what_is_mended_when_the_group_is_cut_anew_is_nobodys(group: Group):

@@ -15,6 +15,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
     OffsetOutOfRangeError,
 )
@@ -200,3 +201,23 @@ async def test_a_position_that_the_broker_does_not_have_is_told(thread: BatchCon
     kafka.refusals = [OffsetOutOfRangeError({LOW: 4})]
     assert await fetch(thread, kafka, 0.01) == {}
     assert thread.troubled == {LOW: "placeless"}
+
+
+async def test_a_request_that_aiokafka_cancels_is_a_failure_and_no_end_of_ours(thread: BatchConsumerThread):
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    running = asyncio.get_running_loop().run_in_executor(None, thread.thread_loop.run_forever)
+    try:
+        with pytest.raises(KafkaConnectionError):
+            await thread.aside(cancelled)
+        asking = asyncio.ensure_future(thread.aside(asyncio.Event().wait))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        # What was cancelled there has its turn before the loop is stopped.
+        await thread.aside(asyncio.sleep, 0)
+    finally:
+        thread.thread_loop.call_soon_threadsafe(thread.thread_loop.stop)
+        await running

@@ -55,6 +55,20 @@ def test_of_a_partition_with_something_unsettled_that_is_told(
     assert dict(lookout.look()) == {TP: Standing(0, 200, 1_200, behind=6)}, "it moved 200 ms ago"
 
 
+def test_how_old_records_are_is_asked_ever_more_seldom_where_nobody_knows(
+    owned: Partitions, lookout: Lookout, clock: ManualClock
+):
+    owned.reading_of = {TP: Reading(5, 6)}.get
+    asked_after_s = []
+    for second in range(1, 601):
+        dict(lookout.look())
+        for tp, position in tuple(lookout.without_age()):
+            lookout.learn_age(tp, position, None)
+            asked_after_s.append(second)
+        clock.advance(1_000)
+    assert asked_after_s == [62, 124, 248, 496]
+
+
 def test_what_comes_in_while_a_topic_is_paused_is_seen_though_nobody_fetches_it(
     owned: Partitions, lookout: Lookout
 ):
