@@ -36,7 +36,7 @@ test: $(VENV)/.test-ready  ## All tests but interop; T=path runs a part, on `mak
 ifdef T
 	@PENSTOCK_TEST_DATA_DIR=.penstock/test $(BIN)/python -m pytest $(T) $(ARGS)
 else
-	@$(BIN)/python -m pytest -m "not interop" $(ARGS)
+	@$(BIN)/python tests/lanes.py $(ARGS)
 endif
 
 check: lint  ## Lint, types, import order, and the quick tests without a broker; under a minute.

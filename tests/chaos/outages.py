@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
@@ -20,11 +20,28 @@ def refusing_commits(bootstrap: str) -> Iterator[None]:
 
     To ask for more replicas than there are would not do: a Kafka of today takes it for all that there are.
     """
-    _alter(bootstrap, "1")
+    _alter(bootstrap, _OFFSETS, "max.message.bytes", "1")
     try:
         yield
     finally:
-        _alter(bootstrap, "1048588")
+        _alter(bootstrap, _OFFSETS, "max.message.bytes", "1048588")
+
+
+@contextmanager
+def refusing_writes(cluster: EmbeddedKafka, topics: Sequence[str], stopped: int) -> Iterator[None]:
+    """Topics insist on all replicas, and one broker is stopped: what is written there is refused.
+
+    All else goes on: what is read, and what is committed.
+    """
+    for topic in topics:
+        _alter(cluster.bootstrap, topic, "min.insync.replicas", str(len(cluster.brokers)))
+    broker = cluster.brokers[stopped]
+    broker.terminate()
+    until(lambda: not broker.is_running, within_s=_STOP_WITHIN_S, what=f"{broker!r} stops")
+    try:
+        yield
+    finally:
+        broker.start()
 
 
 def restart(kafka: EmbeddedKafka, number: int) -> None:
@@ -41,8 +58,8 @@ def leader_of(bootstrap: str, topic: str) -> int:
     return max(-1, partitions.topics[topic].partitions[0].leader - 1)
 
 
-def _alter(bootstrap: str, record_bytes_max: str) -> None:
-    entry = ConfigEntry("max.message.bytes", record_bytes_max, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource("topic", _OFFSETS, incremental_configs=[entry])
+def _alter(bootstrap: str, topic: str, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource("topic", topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     admin.incremental_alter_configs([resource])[resource].result(30)

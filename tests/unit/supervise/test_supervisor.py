@@ -98,6 +98,8 @@ async def test_a_killed_child_is_told_of_and_started_again(
     kept = keep()
     await kept.supervisor.start([child("a", STEADY), child("b", STEADY)])
     first, other = kept.pid("a"), kept.pid("b")
+    # Python that is interrupted before it runs anything ends with a code rather than by the signal.
+    await eventually(lambda: "hello" in kept.log("a"), within_s=10)
     os.kill(first, number)
     await eventually(lambda: kept.pid("a") != first and kept.supervisor.up == 2, within_s=10)
     assert started_at(kept.pid("a"))
