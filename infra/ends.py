@@ -45,7 +45,7 @@ class HeldEnds(Service):
 
     async def look(self) -> None:
         """Ask once; where no broker answers, what was known stays."""
-        for stage in self._stages():
+        for stage in tuple(self._stages()):
             held = stage.held()
             # Forgotten as soon as it goes on: then fetches tell, and a topic may have been made anew.
             stage.ends = await self._ends(held, stage.ends) if held else {}

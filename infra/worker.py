@@ -188,12 +188,13 @@ class Worker:
         gc.freeze()
         await self._start_service(self._dispatch)
         await self._start_service(self._memories)
+        # Before those at which they look: to start one may take as long as Kafka is away.
+        await self._start_service(self._watchdog)
+        await self._start_service(self._ends)
         for stage in self.stages:
             self.partitions[stage], app = make_stage(stage, self._stage_parts())
             self._apps.append(app)
             await self._start_service(app)
-        await self._start_service(self._watchdog)
-        await self._start_service(self._ends)
         log.info("%r works", self)
 
     def _stage_parts(self) -> StageParts:

@@ -15,6 +15,9 @@ from streams.ports import Clock, Record
 from streams.transport import BatchTopic, BatchTransport, PromptTableManager
 
 _BATCHES_QUEUED_MAX = 4_096
+# For so long Faust waits, after a rebalance, to hear where the group stands; then it would give up without a
+# word, and the flow would never be resumed. Another rebalance ends the wait, or a stop.
+_COMMITS_WITHIN_S = 10 * 365 * 86_400.0
 SLICE_MS = 2.0
 """How long a stage works before it lets others have the loop. One text of the largest size takes 5 ms by
 itself.
@@ -38,6 +41,7 @@ def stage_app(
         topic_disable_leader=True,
         consumer_group_instance_id=instance,
         broker_commit_interval=commit_interval_ms / 1_000,
+        broker_request_timeout=_COMMITS_WITHIN_S,
         stream_buffer_maxsize=_BATCHES_QUEUED_MAX,
         stream_wait_empty=True,
     )

@@ -252,6 +252,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         [end] = (await consumer.end_offsets([where])).values()
         return first, end
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Ask where the group stands, and go there; whoever is cancelled while he asks goes nowhere."""
+        return await self.aside(self._ensure_consumer().seek_to_committed)
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; whoever is cancelled meanwhile tries no more."""
+        try:
+            return await self.aside(self._commit, offsets)
+        except KafkaConnectionError as trouble:
+            self.log.warning("commit not answered, it will be repeated: %s", trouble)
+            return False
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; a failure is told, not fatal: the watermark stands and the next commit repeats it."""
         owned = self.assignment()

@@ -377,10 +377,13 @@ class Partitions:
         self._uncommitted = 0
         self.commit_due.clear()
 
-    def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The group's coordinator has taken these offsets."""
+    def committed(
+        self, offsets: Mapping[TopicPartition, int], owned: Mapping[TopicPartition, OwnedPartition]
+    ) -> None:
+        """The group's coordinator has taken these offsets, of what was `owned` when it was asked."""
         self.counts.commits += 1
-        self.known_committed(offsets)
+        for tp, offset in offsets.items():
+            owned[tp].committed = offset
 
     def known_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         """The coordinator said where the group stands."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaConnectionError
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
@@ -69,6 +69,8 @@ class BatchConsumer(driver.Consumer):
         self._continuity = Continuity(self.partitions, self.options.rescuer, self._thread)
         self._kept: dict[TopicPartition, Taken] = {}
         """What came of a topic while it was being paused; of the present generation only."""
+        self._committing: asyncio.Future[bool] | None = None
+        """The commit that was begun last."""
 
     _thread: BatchConsumerThread
 
@@ -215,11 +217,21 @@ class BatchConsumer(driver.Consumer):
         self.partitions.commit_began()
         if not offsets:
             return False
-        if await self._thread.commit({TP(*tp): offset for tp, offset in offsets.items()}):
-            self.partitions.committed(offsets)
+        # Once it is answered, the same partitions may be ours anew, and begin elsewhere.
+        owned = dict(self.partitions.owned)
+        payload = {TP(*tp): offset for tp, offset in offsets.items()}
+        self._committing = committing = asyncio.ensure_future(self._thread.commit(payload))
+        await asyncio.wait({committing})
+        if not committing.cancelled() and committing.result():
+            self.partitions.committed(offsets, owned)
             return True
         self.partitions.counts.commit_failures += 1
         return False
+
+    def _stop_committing(self) -> None:
+        """A commit that is under way is repeated no more."""
+        if self._committing is not None:
+            self._committing.cancel()
 
     @Service.task
     async def _commit_on_size(self) -> None:
@@ -231,12 +243,22 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Faust seeks to the committed offsets after an assignment; we note them, 0 as well."""
-        committed: Mapping[TP, int | None] = await super().seek_to_committed()
+        committed: Mapping[TP, int | None] = await self._committed()
         self.partitions.known_committed(
             {TopicPartition(*tp): offset for tp, offset in committed.items() if offset is not None}
         )
+        self.partitions.rebalance_ended()
         # Faust's types forget that a partition may have no commit.
         return cast("Mapping[TP, int]", committed)
+
+    async def _committed(self) -> Mapping[TP, int]:
+        """Where the group stands, however long Kafka takes to say so."""
+        while True:
+            try:
+                return await super().seek_to_committed()
+            except KafkaConnectionError as trouble:
+                self.log.warning("nobody says where the group stands; asking again: %s", trouble)
+                await self.sleep(_IDLE_WAIT_S)
 
     # -- rebalance and stop ---------------------------------------------------------------------------------
 
@@ -247,7 +269,9 @@ class BatchConsumer(driver.Consumer):
             self.log.warning(
                 "drain: %d records unfinished, they will be delivered again", self.partitions.awaited
             )
-        # Not Faust's `commit`, which would join one under way that knows less, and cannot be cancelled.
+        # Not Faust's `commit`, which would join one under way that knows less. Nor may that one go on:
+        # aiokafka repeats what is refused, if need be after us.
+        self._stop_committing()
         last = asyncio.ensure_future(self.force_commit())
         try:
             _, late = await asyncio.wait({last}, timeout=LAST_COMMIT_S)
@@ -255,6 +279,7 @@ class BatchConsumer(driver.Consumer):
                 self.log.warning("drain: the last commit did not return in time")
         finally:
             last.cancel()
+            self._stop_committing()
             self.partitions.close()
             self._forget()
 
@@ -287,11 +312,19 @@ class BatchConsumer(driver.Consumer):
         self._continuity.forget()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Begin the new generation with clean books."""
+        """Begin the new generation with clean books.
+
+        In a stop nothing is begun: Faust would close the connection at once, and the group would wait for us
+        until our session ends.
+        """
+        if self.app.should_stop:
+            return
         self._forget()
         self.partitions.open((tp.topic, tp.partition) for tp in assigned)
         await super().on_partitions_assigned(assigned, generation_id)
-        self.partitions.rebalance_ended()
+        if not assigned:
+            # Else it goes on until it is known where to begin.
+            self.partitions.rebalance_ended()
 
 
 def _plain(tp: TopicPartition) -> TP:

@@ -18,8 +18,9 @@ from confluent_kafka.admin import AdminClient
 from deadline import eventually
 from engine import PARTITIONS, Stage, at_once, committed, copies, make_topics, produce, running, uneven
 
+from infra.embedded import EmbeddedKafka
 from infra.kafka import aiokafka_options
-from schemas.settings import KafkaSettings
+from schemas.settings import EmbeddedSettings, KafkaSettings
 from streams.broadcast import Broadcast
 from streams.continuity import PositionLost
 from streams.core.failing import Patience
@@ -29,6 +30,7 @@ from streams.partitions import TopicPartition
 from streams.ports import Record
 from streams.rescuing import Rescuer
 from streams.standing import Lookout
+from streams.transport import BatchConsumer
 from streams.unpacking import FetchedRecord
 
 EVENTS = 3_000
@@ -85,6 +87,70 @@ async def test_a_worker_that_joins_and_leaves_causes_no_loss_and_no_repeat(
         assert first.partitions.counts.settled < 2 * EVENTS, "there was a backlog at the second rebalance"
         await _done(kafka, topics, 2 * EVENTS)
     assert copies(kafka, topics) == dict.fromkeys(range(2 * EVENTS), 1)
+
+
+async def test_a_broker_that_goes_away_in_the_middle_of_a_rebalance_only_delays_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first join, and at a later one: between the join and the question where the group stands."""
+    seek, away_s = BatchConsumer.seek_to_committed, 2.0
+    to_meet_it: list[Stage] = []
+
+    async def seek_to_committed(consumer: BatchConsumer) -> Any:
+        if to_meet_it and to_meet_it[0].app.consumer is consumer:
+            to_meet_it.clear()
+            broker.pause()
+            asyncio.get_running_loop().call_later(away_s, broker.resume)
+        return await seek(consumer)
+
+    monkeypatch.setattr(BatchConsumer, "seek_to_committed", seek_to_committed)
+    with EmbeddedKafka(tmp_path / "kafka", EmbeddedSettings()) as kafka:
+        broker = kafka.brokers[0]
+        make_topics(kafka.bootstrap, "p.")
+        produce(kafka.bootstrap, "p.patient", range(100))
+        first = Stage(kafka.bootstrap, "p.", tmp_path / "a", work=at_once)
+        to_meet_it.append(first)
+        async with running(first):
+            await eventually(lambda: first.partitions.counts.settled == 100, within_s=30)
+            assert not to_meet_it
+            to_meet_it.append(first)
+            async with running(Stage(kafka.bootstrap, "p.", tmp_path / "b", name="b", work=at_once)):
+                await eventually(lambda: not to_meet_it, within_s=30)
+                await asyncio.to_thread(produce, kafka.bootstrap, "p.patient", range(100, 200))
+                await _done(kafka.bootstrap, "p.", 200)
+            assert first.partitions.counts.rebalances >= 2
+        assert copies(kafka.bootstrap, "p.") == dict.fromkeys(range(200), 1)
+
+
+async def test_who_is_told_to_stop_while_it_joins_leaves_the_group(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    def dynamic(name: str) -> Stage:
+        stage = Stage(kafka, topics, tmp_path / name, name=name, work=at_once)
+        stage.app.conf.consumer_group_instance_id = None
+        return stage
+
+    leaving, staying = dynamic("a"), dynamic("b")
+    stopping: list[asyncio.Future[None]] = []
+    async with running(staying):
+        await leaving.app.start()
+        await eventually(lambda: len(leaving.partitions.owned) == PARTITIONS, within_s=30)
+        consumer = leaving.app.consumer
+        assigned = consumer.on_partitions_assigned
+
+        async def stopped_meanwhile(*args: Any) -> None:
+            stopping.append(asyncio.ensure_future(leaving.app.stop()))
+            # At once: the stop has not come to the consumer yet.
+            await eventually(lambda: leaving.app.should_stop, within_s=10, every_s=0.001)
+            await assigned(*args)
+
+        consumer.on_partitions_assigned = stopped_meanwhile
+        async with running(dynamic("c")):
+            await eventually(lambda: stopping, within_s=30)
+            await stopping[0]
+        # By then c has left as well. Else it would be a session of six seconds until all of it is b's.
+        await eventually(lambda: len(staying.partitions.owned) == 2 * PARTITIONS, within_s=4)
+    await leaving.publisher.close(1)
 
 
 async def test_what_a_stop_leaves_unfinished_is_not_committed_and_comes_again(

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import (
+    GroupLoadInProgressError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+)
 from faust.types import TP
 from stages import TOPICS, book, records
 
@@ -326,3 +332,69 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage().split("]: ")[-1] for record in caplog.records if record.levelname == "WARNING"
     ]
+
+
+class Coordinator:
+    """Brokers' coordinator, which refuses the first commit for now; aiokafka then repeats it."""
+
+    generation = 5
+    commit_offsets = GroupCoordinator.commit_offsets
+
+    def __init__(self) -> None:
+        self._retry_backoff_ms = 1
+        self._commit_lock = asyncio.Lock()
+        self.refused = asyncio.Event()
+        self.taken: list[int] = []
+
+    async def ensure_coordinator_known(self) -> None:
+        """It is known."""
+
+    async def _do_commit_offsets(self, _: Any, offsets: dict[TP, int]) -> None:
+        if not self.refused.is_set():
+            self.refused.set()
+            raise GroupLoadInProgressError
+        self.taken += offsets.values()
+
+
+async def test_a_commit_that_is_repeated_does_not_come_after_the_last_one_of_a_drain(group: Group):
+    coordinator = Coordinator()
+
+    async def commit(offsets: dict[TP, int]) -> bool:
+        await coordinator.commit_offsets(None, {TP(*tp): offset for tp, offset in offsets.items()})
+        return True
+
+    group.thread.commit = commit
+    await group.deliver(low=of(LOW, 2))
+    await group.deliver(low=of(LOW, 1, first=2))
+    first, second = group.handed
+    assert first.take()
+    assert second.take()
+    first.settle_all()
+    timer = asyncio.ensure_future(group.consumer.commit())
+    await coordinator.refused.wait()
+    second.settle_all()
+    await group.consumer.wait_empty()
+    group.assign(2)
+    await timer
+    # As long as aiokafka would take to repeat it, several times over.
+    await asyncio.sleep(0.02)
+    assert coordinator.taken == [3]
+    assert group.partitions.owned[TopicPartition(*LOW)].committed is None, "it was another's"
+
+
+async def test_what_is_answered_after_a_rebalance_says_nothing_of_the_new_generation(group: Group):
+    answer = asyncio.get_running_loop().create_future()
+
+    async def commit(_: dict[TP, int]) -> bool:
+        return await asyncio.shield(answer)
+
+    group.thread.commit = commit
+    await group.deliver(low=of(LOW, 2))
+    assert group.handed[0].take()
+    group.handed[0].settle_all()
+    committing = asyncio.ensure_future(group.consumer.commit())
+    await asyncio.sleep(0)
+    group.assign(2)
+    answer.set_result(True)
+    assert await committing
+    assert group.partitions.owned[TopicPartition(*LOW)].committed is None

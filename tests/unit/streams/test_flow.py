@@ -226,7 +226,7 @@ class FlowMachine(RuleBasedStateMachine):
     @rule()
     def a_commit(self):
         offsets = self.partitions.committable()
-        self.partitions.committed(offsets)
+        self.partitions.committed(offsets, self.partitions.owned)
         self.committed |= {TP(*tp): offset for tp, offset in offsets.items()}
 
     @rule()

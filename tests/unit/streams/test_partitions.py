@@ -57,7 +57,7 @@ def test_a_record_settled_twice_counts_once(owned: Partitions):
 def test_what_is_committed_is_not_committed_again_until_it_moves(owned: Partitions):
     batch = batch_of(owned, 2)
     batch.settle(0)
-    owned.committed(owned.committable())
+    owned.committed(owned.committable(), owned.owned)
     assert owned.committable() == {}
     batch.settle(1)
     assert owned.committable() == {TP: 2}
@@ -429,7 +429,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule()
     def commit(self):
         offsets = self.book.committable()
-        self.book.committed(offsets)
+        self.book.committed(offsets, self.book.owned)
         for tp, offset in offsets.items():
             assert offset >= self.committed[tp], "a commit never goes back"
             self.committed[tp] = offset
