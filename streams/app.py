@@ -18,7 +18,7 @@ _BATCHES_QUEUED_MAX = 4_096
 # For so long Faust waits, after a rebalance, to hear where the group stands; then it would give up without a
 # word, and the flow would never be resumed. Another rebalance ends the wait, or a stop.
 _COMMITS_WITHIN_S = 10 * 365 * 86_400.0
-SLICE_MS = 2.0
+SLICE_MS = 1.0
 """How long a stage works before it lets others have the loop. One text of the largest size takes 5 ms by
 itself.
 """
