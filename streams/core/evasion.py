@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate, compress, count, groupby
-from operator import ne
+from operator import and_, ne
 from typing import NamedTuple
 
 from streams.core.apart import put_together
@@ -85,19 +85,26 @@ class Undone:
 
     def __init__(self, words: Words, disguised: list[int], signs: Signs) -> None:
         self._words = words
-        self._disguised = frozenset(disguised)
+        self._numbers = disguised
         self._signs = signs
-        read = words.plain.copy()
-        for at in disguised:
-            read[at] = words.seen[at]
+        if len(disguised) == len(words.plain):
+            read = words.seen
+        else:
+            read = words.plain.copy()
+            for at in disguised:
+                read[at] = words.seen[at]
         self.evaded = Reading(f" {' '.join(read)} ".replace(GONE, ""))
 
     def __repr__(self) -> str:
-        return f"<Undone [{len(self._disguised)} of {len(self._words.plain)} words in disguise]>"
+        return f"<Undone [{len(self._numbers)} of {len(self._words.plain)} words in disguise]>"
 
     def __bool__(self) -> bool:
         """Whether any word is in disguise."""
-        return bool(self._disguised)
+        return bool(self._numbers)
+
+    @cached_property
+    def _disguised(self) -> frozenset[int]:
+        return frozenset(self._numbers)
 
     @cached_property
     def apart(self) -> Reading:
@@ -122,9 +129,8 @@ class Undone:
     @cached_property
     def hiding_characters(self) -> int:
         """Characters of the words that hide something; `mp3` does not, though it may be read as `mpe`."""
-        plain = self._words.plain
-        words = [plain[at] for at in self._disguised]
-        ascii_words = [word for word in words if word.isascii()]
+        words = list(map(self._words.plain.__getitem__, self._numbers))
+        ascii_words = list(filter(str.isascii, words))
         hiding = sum(map(len, words)) - sum(map(len, ascii_words))
         # A text may have thousands of such words, and nothing that hides in any.
         if _HIDING_IN_ASCII.search(" ".join(ascii_words)):
@@ -170,7 +176,7 @@ class Undone:
 
     @cached_property
     def _apart(self) -> list[int]:
-        return sorted(at for at in self._disguised if JOINED in self._words.plain[at])
+        return [at for at in self._numbers if JOINED in self._words.plain[at]]
 
     def _has_digit(self, part: Part) -> bool:
         return any(map(str.isdigit, self._words.plain[part.number]))
@@ -227,16 +233,18 @@ def _disguised(words: Words, signs: Signs) -> list[int]:
     differing = list(compress(count(), map(ne, plain, seen)))
     if not differing:
         return []
+    candidates = list(map(plain.__getitem__, differing))
+    # Nothing in these words is a capital: a small letter in ASCII is Latin, and quickly found.
+    surely = list(map(and_, map(str.isascii, candidates), map(str.islower, candidates)))
+    if all(surely):
+        return differing
     # In a text with letters that look like no Latin ones, a word of others is just a word.
     foreign_may_be = signs.foreign and not any(map(_OTHER_LETTER.search, seen))
     has_latin = _LATIN.search
     return [
         at
-        for at in differing
-        # Nothing in these words is a capital: a small letter in ASCII is Latin, and quickly found.
-        if (plain[at].isascii() and plain[at].islower())
-        or has_latin(plain[at])
-        or _is_disguised(plain[at], seen[at], foreign_may_be=foreign_may_be)
+        for at, word, is_sure in zip(differing, candidates, surely, strict=True)
+        if is_sure or has_latin(word) or _is_disguised(word, seen[at], foreign_may_be=foreign_may_be)
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 from chaos.numbers import Copy, Place, ends_of, offsets_of, place_of
@@ -47,7 +48,9 @@ class Audit:
     repeated: int
     """Copies beyond the first."""
     unexplained: Sequence[str]
-    """Numbers with more than one copy, though nobody cut off their makers, nor a broker as it wrote them."""
+    """Numbers with more than one copy, though nobody cut off their makers, nor a broker as it wrote them,
+    nor gave up waiting for it.
+    """
     went_back: Sequence[str]
     """Commits below an earlier one."""
     ran_ahead: Sequence[str]
@@ -62,21 +65,30 @@ def audit(
     cut_off: Collection[str],
     brokers_cut_off_at_ms: Collection[float] = (),
     told: Iterable[Told] = (),
+    *,
+    writers_gave_up: bool = False,
 ) -> Audit:
     """Judge a trial of so many events; `cut_off` names the runs that were killed or frozen.
 
-    What `told` says is heeded where brokers were cut off only.
+    `writers_gave_up`: it took longer to confirm than they wait. What `told` says is heeded there, and where
+    brokers were cut off.
     """
     told_at_ms: dict[tuple[str, int], list[float]] = defaultdict(list)
     for one in told:
         told_at_ms[one.maker, one.number].append(one.at_ms)
 
-    def is_explained(copy: Copy) -> bool:
+    def is_explained(copy: Copy, later: Copy | None) -> bool:
         """Whether another copy may stand beside this one: nobody can have known that it was written."""
         heard_at_ms = told_at_ms.get((copy.maker, copy.number), ())
-        return copy.maker in cut_off or any(
-            _is_untold(copy, at_ms, heard_at_ms) for at_ms in brokers_cut_off_at_ms
+        return (
+            copy.maker in cut_off
+            or any(_is_untold(copy, at_ms, heard_at_ms) for at_ms in brokers_cut_off_at_ms)
+            or (writers_gave_up and later is not None and _is_given_up(copy, later, heard_at_ms))
         )
+
+    def is_unexplained(made: Sequence[Copy]) -> bool:
+        in_order = sorted(made, key=lambda copy: copy.written_at_ms)
+        return sum(not is_explained(*pair) for pair in zip_longest(in_order, in_order[1:])) > 1
 
     by_number: dict[int, list[Copy]] = defaultdict(list)
     for copy in copies:
@@ -89,7 +101,7 @@ def audit(
         unexplained=[
             _told(number, by_number[number])
             for number in sorted(by_number)
-            if sum(not is_explained(copy) for copy in by_number[number]) > 1
+            if is_unexplained(by_number[number])
         ],
         went_back=list(_went_back(samples)),
         ran_ahead=list(_ran_ahead(events, copies, samples)),
@@ -104,6 +116,11 @@ def _is_untold(copy: Copy, cut_at_ms: float, heard_at_ms: Iterable[float]) -> bo
     """
     was_told = any(copy.written_at_ms - _CLOCK_MS <= at_ms <= cut_at_ms for at_ms in heard_at_ms)
     return copy.written_at_ms <= cut_at_ms + _DYING_MS and not was_told
+
+
+def _is_given_up(copy: Copy, later: Copy, heard_at_ms: Iterable[float]) -> bool:
+    """Whether the next copy was written before anybody had heard of this one."""
+    return not any(copy.written_at_ms - _CLOCK_MS <= at_ms < later.written_at_ms for at_ms in heard_at_ms)
 
 
 def _told(number: int, copies: Sequence[Copy]) -> str:

@@ -30,7 +30,7 @@ _MEMBERS_WITHIN_S = 60.0
 # Shortened, so that an outage can outlast it: what is given up by the producer is tried again by the engine.
 DELIVERY_TIMEOUT_MS = 2_000
 
-Repeats = Literal["none", "of what was cut off"]
+Repeats = Literal["none", "of what was cut off", "of what was given up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Trial:
 
         until(lambda: members() == count, within_s=_MEMBERS_WITHIN_S, what=f"{count} members", every_s=0.1)
 
-    def settle(self, brokers_cut_off_at_ms: Collection[float]) -> Audit:
+    def settle(self, brokers_cut_off_at_ms: Collection[float], *, writers_gave_up: bool) -> Audit:
         """Wait until all events are committed, stop all workers, and judge."""
         events = self.feeder.finish()
 
@@ -121,7 +121,15 @@ class Trial:
         told = list(self.crew.told)
         # Who says nothing would be excused by every broker that is killed.
         assert self.crew.cut_off or {one.number for one in told} == set(range(events)), "all was told of"
-        return audit(events, copies, self.commits.samples, self.crew.cut_off, brokers_cut_off_at_ms, told)
+        return audit(
+            events,
+            copies,
+            self.commits.samples,
+            self.crew.cut_off,
+            brokers_cut_off_at_ms,
+            told,
+            writers_gave_up=writers_gave_up,
+        )
 
     def _told(self) -> str:
         return "\n".join(f"{member!r}:\n{member.said[-4_000:]}" for member in self.crew.up)
@@ -192,7 +200,11 @@ class Trials:
 
     def finish(self, repeats: Repeats) -> None:
         """Wait for the end of both, tell how it went, and insist on what was promised."""
-        audits = {trial.work: trial.settle(self._brokers_cut_off_at_ms) for trial in self.trials}
+        gave_up = repeats == "of what was given up"
+        audits = {
+            trial.work: trial.settle(self._brokers_cut_off_at_ms, writers_gave_up=gave_up)
+            for trial in self.trials
+        }
         seconds = time.monotonic() - self._began_s
         for work, found in audits.items():
             self._report(
@@ -209,7 +221,7 @@ class Trials:
             match repeats:
                 case "none":
                     assert not found.repeated, (work, found.unexplained[:10])
-                case "of what was cut off":
+                case "of what was cut off" | "of what was given up":
                     assert not found.unexplained, (work, found.unexplained[:10])
                 case _:
                     assert_never(repeats)

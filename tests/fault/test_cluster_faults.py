@@ -31,4 +31,4 @@ def test_writes_refused_for_longer_than_the_delivery_timeout(cluster: EmbeddedKa
             with refusing_writes(cluster, outputs, both.chance.randrange(len(cluster.brokers))):
                 time.sleep(2 * DELIVERY_TIMEOUT_MS / 1_000)
         both.somebody_said("_MSG_TIMED_OUT")
-        both.finish(repeats="none")
+        both.finish(repeats="of what was given up")

@@ -121,3 +121,16 @@ def test_a_commit_that_goes_back_is_seen() -> None:
     samples = [Sample(EVENTS, {PLACE: offset}) for offset in (5, 6, 6, 4)]
     assert len(judged(copies(), *samples).went_back) == 1
     assert not judged(copies(), *samples[:3]).went_back
+
+
+def test_a_writer_that_gave_up_is_excused_of_what_it_had_not_heard_of_before_it_wrote_again() -> None:
+    again = [copy._replace(written_at_ms=copy.written_at_ms + 5_000) for copy in copies()[:3]]
+    twice = [*copies(), *again]
+
+    def unexplained(told: list[Told], *, writers_gave_up: bool = True) -> int:
+        return len(audit(EVENTS, twice, [], (), told=told, writers_gave_up=writers_gave_up).unexplained)
+
+    assert unexplained(told(again, after_ms=1)) == 0
+    assert unexplained(told(again, after_ms=1), writers_gave_up=False) == 3
+    assert unexplained(told(copies(), after_ms=1)) == 3, "it knew"
+    assert unexplained([*told(again, after_ms=1), *told(copies()[:1], after_ms=4_999)]) == 1

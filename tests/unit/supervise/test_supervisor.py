@@ -114,6 +114,7 @@ async def test_a_child_that_a_ctrl_c_meets_is_neither_told_of_nor_started_again(
     kept = keep()
     await kept.supervisor.start([child("a", STEADY)])
     first = kept.pid("a")
+    await eventually(lambda: "hello" in kept.log("a"), within_s=10)
     os.kill(first, signal.SIGINT)
     await eventually(lambda: not started_at(first), within_s=10)
     kept.supervisor.expect_stop()
