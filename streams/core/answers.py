@@ -14,7 +14,7 @@ import msgspec
 from schemas.event import Kind
 from schemas.verdict import Result, ScoredLabel
 from streams.core.appraising import ACCOUNT_SIGNS, SITE_SIGNS
-from streams.core.scoring import NO_LABEL
+from streams.core.weighing import NO_LABEL
 
 Schema = dict[str, Any]
 AnswerCode = Literal["not_json", "wrong_shape", "unknown_name", "repeated_name", "out_of_range"]

@@ -1,6 +1,6 @@
 """The reference scorer's answers to the kinds beside posts: appeals, accounts, and the state of a site.
 
-Built on `streams.core.scoring` alone. Like there, every figure is computed from what was found and nothing
+Built on `streams.core.weighing` alone. Like there, every figure is computed from what was found and nothing
 else.
 """
 
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from streams.core.scoring import categories_of, folded_words, log_odds, logistic, score, softmax
+from streams.core.weighing import categories_of, folded_words, log_odds, logistic, score, softmax
 
 UNCLEAR_LOGIT = 0.5
 """Between upholding and overturning there is a band of evidence, about 0.4 to 0.6, where neither is said."""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.event import Event, Kind, Priority, Source
 from schemas.memory import Memo
@@ -29,7 +30,8 @@ from schemas.verdict import (
     Verdict,
 )
 from streams.core.digest import verdict_id
-from streams.core.triage import GRAVITY, Decided
+from streams.core.scoring import LOW_MASS, MASS_MIN, score_post
+from streams.core.triage import Decided
 
 
 class Case(msgspec.Struct, frozen=True, gc=False):
@@ -50,12 +52,30 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
     reasons: tuple[str, ...]
     confidence: float
     result: Result | None = None
+    coverage: float = 1.0
+    """The share of the content that was looked at."""
 
 
 def rule_on_answer(
+    kind: Kind,
+    labels: Sequence[ScoredLabel],
+    confidence: float,
+    result: Result | None,
+    policy: Policy,
+    *,
+    mass: float = 1.0,
+    coverage: float = 1.0,
+) -> Ruling:
+    """Hold a model's answer against the policy; `mass` is the probability that it gave to valid answers."""
+    ruling = replace(_rule(kind, labels, confidence, result, policy), coverage=coverage)
+    if mass < MASS_MIN:
+        return replace(ruling, action="review", reasons=(*ruling.reasons, LOW_MASS))
+    return ruling
+
+
+def _rule(
     kind: Kind, labels: Sequence[ScoredLabel], confidence: float, result: Result | None, policy: Policy
 ) -> Ruling:
-    """Hold a model's answer against the policy."""
     match kind:
         case "moderate" | "scan":
             return _rule_on_post(labels, confidence, result, policy)
@@ -89,8 +109,16 @@ def model_verdict(
     attempts: int,
 ) -> Verdict:
     """The verdict of a model. `attempts` counts the questions put, this one included."""
+    ruling = enforced(ruling, enforce=enforce)
     return _verdict(
-        case, enforced(ruling, enforce=enforce), "model", timing, decided_at, attempts=attempts, model=model
+        case,
+        ruling,
+        "model",
+        timing,
+        decided_at,
+        attempts=attempts,
+        model=model,
+        coverage=ruling.coverage,
     )
 
 
@@ -166,36 +194,8 @@ def moment(wall_ms: float) -> datetime:
 def _rule_on_post(
     labels: Sequence[ScoredLabel], confidence: float, result: Result | None, policy: Policy
 ) -> Ruling:
-    """The gravest action that any label's score reaches.
-
-    A label that the policy does not know has no thresholds; somebody should look.
-    """
-    thresholds = {label.name: label for label in policy.labels}
-    carried: list[ScoredLabel] = []
-    reasons: list[str] = []
-    actions: list[Action] = ["allow"]
-    for scored in labels:
-        label = thresholds.get(scored.name)
-        if label is None:
-            actions.append("review")
-            reasons.append("model:unknown_label")
-        elif scored.score >= label.label_at:
-            actions.append(_action_at(scored.score, label.review_at, label.block_at))
-            reasons.append(f"model:{label.name}")
-            carried.append(scored)
-    return Ruling(
-        action=min(actions, key=GRAVITY.index),
-        labels=tuple(carried),
-        reasons=tuple(reasons) or ("model:none",),
-        confidence=confidence,
-        result=result,
-    )
-
-
-def _action_at(score: float, review_at: float, block_at: float) -> Action:
-    if score >= block_at:
-        return "block"
-    return "review" if score >= review_at else "label"
+    scored = score_post(labels, policy)
+    return Ruling(scored.action, scored.labels, scored.reasons, confidence, result)
 
 
 def _rule_on_ban(confidence: float, result: Result | None) -> Ruling:

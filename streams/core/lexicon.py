@@ -1,6 +1,6 @@
 """The evidence that the reference scorer knows: phrases, what they weigh, and for which category.
 
-Data only; `streams.core.scoring` reads it. A weight is a change of log-odds: 2 makes a thing about seven
+Data only; `streams.core.weighing` reads it. A weight is a change of log-odds: 2 makes a thing about seven
 times as likely, 6 lifts the prior of a clean text (one in 400) to even odds. Phrases are in the scorer's
 folded form: small letters, no apostrophes, single spaces. The list is short on purpose: it is a stand-in
 with a known behaviour, for demonstrations and tests, in English only; it is not a claim to catch what

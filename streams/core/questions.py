@@ -16,7 +16,7 @@ import msgspec
 from schemas.event import AnalyzeUser, Event, HealthCheck, Kind, Moderate, ReviewBan, Scan
 from schemas.policy import Policy
 from streams.core.answers import LABELS_MAX, Schema, answer_schema, answer_tokens_max, names_offered
-from streams.core.scoring import NO_LABEL
+from streams.core.weighing import NO_LABEL
 
 ResponseFormat = Literal["json_schema", "schema", "value"]
 

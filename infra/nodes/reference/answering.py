@@ -18,7 +18,7 @@ from infra.nodes.reference.faults import Garbled
 from streams.core.answers import FINDINGS_MAX, LABELS_MAX, OUTCOMES, REASONS_MAX
 from streams.core.appraising import ACCOUNT_SIGNS, SITE_SIGNS, analyze_user, check_health, review_ban
 from streams.core.lexicon import EVIDENCE
-from streams.core.scoring import (
+from streams.core.weighing import (
     NO_LABEL,
     LabelLogit,
     first_label_distribution,

@@ -68,10 +68,10 @@ def ruled(kind="moderate", result=None, **scores):
         ({"spam": 0.49}, "allow", ()),
         ({"spam": 0.5}, "label", ("spam",)),
         ({"spam": 0.7}, "review", ("spam",)),
-        ({"spam": 0.9}, "block", ("spam",)),
+        ({"spam": 0.92}, "block", ("spam",)),
         ({"spam": 0.49, "hate": 0.3}, "review", ("hate",)),
-        ({"spam": 0.6, "hate": 0.4}, "block", ("spam", "hate")),
-        ({"spam": 0.9, "hate": 0.2}, "block", ("spam", "hate")),
+        ({"spam": 0.6, "hate": 0.42}, "block", ("spam", "hate")),
+        ({"spam": 0.92, "hate": 0.2}, "block", ("spam", "hate")),
     ],
 )
 @pytest.mark.parametrize("kind", ["moderate", "scan"])
@@ -88,6 +88,29 @@ def test_a_higher_score_never_makes_a_milder_action(spam, hate, more):
     low = ruled(spam=spam, hate=hate)
     high = ruled(spam=max(spam, more), hate=hate)
     assert GRAVITY.index(high.action) <= GRAVITY.index(low.action)
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "scores"),
+    [
+        ("moderate", None, {"spam": 0.99}),
+        ("moderate", None, {}),
+        ("review_ban", Result(outcome="uphold"), {}),
+        ("review_ban", Result(outcome="overturn"), {}),
+    ],
+)
+@given(mass=st.floats(0, 0.899))
+def test_with_little_mass_nothing_is_blocked_and_nothing_allowed(kind, result, scores, mass):
+    sure = ruled(kind, result, **scores)
+    ruling = rule_on_answer(kind, scored(**scores), 0.8, result, POLICY, mass=mass)
+    assert ruling == replace(sure, action="review", reasons=(*sure.reasons, "model:low_mass"))
+    assert rule_on_answer(kind, scored(**scores), 0.8, result, POLICY, mass=0.9) == sure
+
+
+def test_the_verdict_of_a_model_says_how_much_of_the_text_it_covers():
+    ruling = rule_on_answer("moderate", (), 0.8, None, POLICY, coverage=0.25)
+    verdict = model_verdict(CASE, ruling, MODEL, TIMING, NOW, enforce=True, attempts=1)
+    assert verdict.coverage == 0.25
 
 
 def test_a_label_that_the_policy_does_not_know_is_for_a_person_and_its_name_goes_nowhere():

@@ -1,143 +1,62 @@
-"""The reference scorer: probabilities that are computed, the same everywhere, and never out of bounds."""
+"""From probabilities to an action: thresholds, and the bands beside review."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.lexicon import ALIASES, EVIDENCE, PRIOR_LOG_ODDS, SIGNALS
-from streams.core.scoring import (
-    MENTION_FROM,
-    NO_LABEL,
-    categories_of,
-    category_weights,
-    first_label_distribution,
-    folded_words,
-    log_odds,
-    logistic,
-    mentioned,
-    probability_of_none,
-    score,
-)
+from schemas.policy import Label, Policy, Prompt
+from schemas.verdict import ScoredLabel
+from streams.core.scoring import DEAD_BAND, action_at, score_post
+from streams.core.triage import GRAVITY
 
-LABELS = ("spam", "violence", "hate_speech", "harassment", "self-harm", "quux")
+SPAM = Label(name="spam", description="d", label_at=0.5, review_at=0.7, block_at=0.9)
+POLICY = Policy(id="p", version=1, labels=(SPAM,), prompts=(Prompt(kind="moderate", text="t"),))
+
+shares = st.floats(0, 1)
 
 
-def probability(text: str, label: str) -> float:
-    return score(text, [label])[0].probability
+def scored(score: float, name: str = "spam") -> tuple[ScoredLabel, ...]:
+    return (ScoredLabel(name=name, score=score),)
 
 
 @pytest.mark.parametrize(
-    ("text", "label"),
+    ("score", "action"),
     [
-        ("I will kill you", "violence"),
-        ("I WILL K1LL Y0U!!", "violence"),
-        ("I will ki\u200bll you", "threats"),
-        ("I want to end my life", "self-harm"),
-        ("buy cheap followers at http://example.test", "spam"),
-        ("guaranteed profit, double your bitcoin", "scam"),
-        ("you are pathetic and nobody likes you", "harassment"),
-        ("they are subhuman vermin", "hate_speech"),
-        ("her address is 12 Elm Street, phone number is 555-123-4567", "privacy"),
+        (0.5, "label"),
+        (0.67, "label"),
+        (0.68, "review"),
+        (0.7, "review"),
+        (0.9, "review"),
+        (0.91, "review"),
+        (0.92, "block"),
+        (1.0, "block"),
     ],
 )
-def test_plain_harm_is_likelier_than_not(text, label):
-    assert probability(text, label) > 0.7
+def test_beside_review_a_person_looks_at_what_a_batch_could_tip_over(score, action):
+    assert action_at(score, SPAM) == action
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["What a lovely day for a walk", "", "The museum opens at nine", "Bitte lesen Sie das Buch", "🙂🙂🙂"],
-)
-def test_harmless_text_mentions_no_label(text):
-    scored = score(text, LABELS)
-    assert mentioned(scored) == ()
-    assert probability_of_none(scored) > 0.9
+@given(shares, shares, shares, shares)
+def test_a_higher_probability_never_leads_to_a_milder_action(one, other, review_at, block_at):
+    label = Label(name="spam", description="d", review_at=review_at, block_at=block_at)
+    low, high = (GRAVITY.index(action_at(score, label)) for score in sorted((one, other)))
+    assert high <= low
 
 
-def test_more_evidence_never_makes_a_label_less_likely():
-    assert probability("idiot", "harassment") < probability("idiot, shut up", "harassment")
+@given(shares)
+def test_a_sure_answer_blocks_whatever_the_threshold(block_at):
+    assert action_at(1.0, Label(name="spam", description="d", block_at=block_at)) == "block"
 
 
-def test_a_phrase_that_is_repeated_counts_once():
-    assert score("idiot", LABELS) == score("idiot idiot idiot", LABELS)
+@given(st.floats(-DEAD_BAND / 2, DEAD_BAND / 2))
+def test_the_last_digits_of_a_score_at_the_threshold_do_not_decide_between_block_and_review(noise):
+    assert action_at(SPAM.block_at + noise, SPAM) == "review"
 
 
-def test_a_phrase_is_not_evidence_again_as_a_part_of_itself():
-    assert category_weights("i will kill you") == {"violence": EVIDENCE["violence"]["i will kill you"]}
-
-
-def test_negated_words_weigh_less_but_not_nothing():
-    plain, negated = probability("kill you", "violence"), probability("never kill you", "violence")
-    assert probability("", "violence") < negated < plain
-
-
-def test_a_phrase_that_is_negated_in_one_place_only_weighs_in_full():
-    assert probability("never kill you. It was on monday that he said kill you", "violence") == probability(
-        "kill you", "violence"
-    )
-
-
-def test_the_setting_of_a_text_can_speak_against_harm():
-    assert probability("murder in a video game", "violence") < probability("murder", "violence")
-
-
-def test_a_label_unknown_to_the_lexicon_keeps_the_prior():
-    assert score("I will kill you", ["quux"])[0].logit == PRIOR_LOG_ODDS
-
-
-@pytest.mark.parametrize(
-    ("label", "categories"),
-    [
-        ("spam", ("spam",)),
-        ("self-harm", ("self_harm",)),
-        ("hate_speech", ("hate",)),
-        ("violence.threat", ("violence",)),
-        ("spam_and_scams", ("spam", "scam")),
-        ("drugs", ("illegal_goods",)),
-        ("quux", ()),
-    ],
-)
-def test_the_name_of_a_label_says_which_evidence_counts(label, categories):
-    assert categories_of(label) == categories
-
-
-def test_every_phrase_can_be_found_in_a_text_that_is_just_it():
-    phrases = {phrase for terms in EVIDENCE.values() for phrase in terms}
-    assert len(phrases) > 100
-    for phrase in phrases:
-        assert " ".join(folded_words(phrase)) == phrase, phrase
-
-
-def test_aliases_and_signals_name_categories_that_exist():
-    named = {category for categories in ALIASES.values() for category in categories} | set(SIGNALS)
-    assert named <= set(EVIDENCE)
-
-
-@given(st.text(max_size=400))
-def test_every_text_gets_probabilities_within_bounds_and_always_the_same(text):
-    scored = score(text, LABELS)
-    assert scored == score(text, LABELS)
-    assert all(0 < label.probability < 1 for label in scored)
-    assert 0 <= probability_of_none(scored) <= 1
-
-
-@given(st.lists(st.sampled_from([p for terms in EVIDENCE.values() for p in terms]), max_size=8))
-def test_the_likeliest_first_name_is_the_one_mentioned_first(phrases):
-    scored = score(". ".join(phrases), LABELS)
-    distribution = first_label_distribution(scored)
-    assert math.isclose(math.fsum(distribution.values()), 1.0)
-    first = mentioned(scored)[0].name if mentioned(scored) else NO_LABEL
-    assert distribution[first] == max(distribution.values())
-
-
-@given(st.floats(min_value=-1_000, max_value=1_000))
-def test_the_logistic_never_overflows(logit):
-    assert 0 <= logistic(logit) <= 1
-
-
-def test_mentioning_begins_at_its_threshold():
-    assert math.isclose(logistic(log_odds(MENTION_FROM)), MENTION_FROM)
+@given(st.text(), shares)
+def test_no_name_that_is_not_the_policys_gets_into_a_verdict(name, score):
+    decision = score_post(scored(score, name), POLICY)
+    assert {label.name for label in decision.labels} <= {"spam"}
+    assert set(decision.reasons) <= {"model:spam", "model:none", "model:unknown_label"}
