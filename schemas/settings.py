@@ -479,6 +479,10 @@ class CampaignSettings(_Branch, frozen=True, kw_only=True):
     ] = 4_096
 
 
+NodeKind = Literal["openai", "vllm", "sglang", "llamacpp", "ollama", "ollama-v1", "tgi", "penstock"]
+FormatName = Literal["general", "llama_guard", "shield_gemma", "qwen3_guard", "gpt_oss_safeguard"]
+
+
 class NodeSettings(_Branch, frozen=True, kw_only=True):
     """One inference endpoint."""
 
@@ -493,10 +497,7 @@ class NodeSettings(_Branch, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = ""
-    kind: Annotated[
-        Literal["openai", "vllm", "sglang", "llamacpp", "ollama", "tgi", "penstock"],
-        Meta(description="Which engine answers there.", extra=RESTART),
-    ] = "openai"
+    kind: Annotated[NodeKind, Meta(description="Which engine answers there.", extra=RESTART)] = "openai"
     model: Annotated[
         str,
         Meta(
@@ -508,6 +509,41 @@ class NodeSettings(_Branch, frozen=True, kw_only=True):
     slots: Annotated[
         int, Meta(ge=1, le=4_096, description="Requests that the node runs at a time.", extra=RESTART)
     ] = 8
+    format: Annotated[
+        FormatName,
+        Meta(
+            description="How the model is asked and read: general instruct models by JSON Schema, guard "
+            "models in their own form.",
+            extra=RESTART,
+        ),
+    ] = "general"
+    confidence: Annotated[
+        Literal["logprobs", "decisions", "words"],
+        Meta(
+            description="Where scores come from: the log-probabilities of the answer's tokens; the endpoint "
+            "/v1/decisions of vLLM and SGLang; or what the model says of itself. What an engine lacks "
+            "is replaced by the next.",
+            extra=RESTART,
+        ),
+    ] = "logprobs"
+    context_tokens: Annotated[
+        int,
+        Meta(
+            ge=512,
+            le=4_194_304,
+            description="Tokens of prompt and answer that a slot holds. Longer content is judged in windows, "
+            "and the verdict says its coverage.",
+            extra=RESTART,
+        ),
+    ] = 8_192
+    engine_priority: Annotated[
+        bool,
+        Meta(
+            description="Whether the engine was started with priority scheduling, so that requests may tell "
+            "theirs (vLLM, SGLang).",
+            extra=RESTART,
+        ),
+    ] = False
     timeout_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="Bound of one request.", extra=RESTART)
     ] = 30_000

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from schemas.event import Event
+from schemas.event import Event, Priority
 from schemas.memory import Memo
 from schemas.policy import Policy
 from schemas.verdict import Result, ScoredLabel
@@ -238,6 +238,8 @@ class Question:
     deadline_ms: float | None = None
     """On the clock that only goes forward; None: the node's own bound."""
     traceparent: str = ""
+    priority: Priority | None = None
+    """Told to engines that are set to serve the urgent first; None: not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,22 @@ class Answer:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    mass: float = 1.0
+    """The probability that the model gave to valid answers, where its engine tells."""
+    coverage: float = 1.0
+    """The share of the content that the model was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What an engine says of itself; None for what it does not tell."""
+
+    running: int | None = None
+    waiting: int | None = None
+    """In the engine's own queue: ours is to keep it empty."""
+    cache_usage: float | None = None
+    """The share of its memory for contexts that is in use."""
+    slots: int | None = None
 
 
 class NodeFault(Exception):

@@ -1,50 +1,57 @@
-"""The client of one inference node over HTTP: asks one question in one request.
+"""The client of one inference node over HTTP: what is asked, in which way, and what the answer says.
 
-httpx over aiohttp's connections, because httpx's own pool loses nine tenths of its throughput from 128
-requests in flight. Errors of both end here, as `NodeFault`s. It neither retries nor chooses: that is for
-whoever holds nodes.
+How it is put on the wire and what may go wrong there is `exchange`; what each engine needs `engines`; how
+models are asked and read `streams.core.formats`. It neither retries nor chooses nodes: that is for whoever
+holds them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import ssl
+import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
-from infra.errors import ExitCode, Failure
-from infra.nodes.adapters import ADAPTERS, CHAT_PATH, MODELS_PATH
-from infra.nodes.responses import answer_in, fault_in, models_in
-from schemas.event import Kind
+from infra.nodes.engines.engine import DECISIONS_PATH, MODELS_PATH
+from infra.nodes.engines.loads import load_in, slots_in
+from infra.nodes.engines.table import ENGINES
+from infra.nodes.engines.wires import decisions_in, reply_in
+from infra.nodes.exchange import Exchange
+from infra.nodes.responses import answer_of, judgement_in, models_in
+from schemas.event import PRIORITIES, Event, Kind, Priority, texts_of
 from schemas.policy import Policy
 from schemas.settings import NodeSettings
-from streams.core.questions import PromptTemplate, prompt_for
-from streams.ports import Answer, BadAnswer, Clock, Misconfigured, NodeFault, Question, TimedOut, Unreachable
+from streams.core.answers import Judgement
+from streams.core.formats import decisions, general
+from streams.core.formats.asking import Asking, UnsuitedKind
+from streams.core.formats.table import FORMATS
+from streams.core.replies import Reply
+from streams.core.requests import Dialect
+from streams.core.windows import Views, views_of, window_bytes, worst_of
+from streams.ports import Answer, Clock, EngineLoad, Misconfigured, Question, Refused, TimedOut
 
-CONNECT_TIMEOUT_S = 1.0
-"""A connection within a site takes milliseconds; a second allows for one lost packet and its repetition."""
+_log = logging.getLogger(__name__)
+_chance = secrets.SystemRandom()
 
 PROBE_TIMEOUT_MS = 2_000.0
 
-KEEP_ALIVE_S = 4.0
-"""Less than the 5 s after which vLLM, SGLang and llama.cpp close an idle connection: we must be the
-first, or a request meets a socket that is just being closed."""
-
-SPARE_CONNECTIONS = 8
-"""For probes, and for requests that were cancelled and whose sockets are still closing."""
-
-RESPONSE_BYTES_MAX = 1 << 20
-"""The longest answer that a schema of ours allows has 2 KiB; with log-probabilities some 40."""
-
-ERROR_BYTES_MAX = 64 << 10
 TEMPLATES_MAX = 64
 """Ten policies of five kinds, and some to spare while one is being replaced."""
+
+NARROWINGS_MAX = 3
+"""Three halvings: an eighth of what we had reckoned, for texts whose tokens are as short as a byte each."""
+
+NARROWED_FROM_BYTES = 2_048
+"""A shorter text was not refused for its length."""
+
+
+class Way(NamedTuple):
+    """One way to come by scores; a node has some, the best first, until it has shown which it knows."""
+
+    name: str
+    dialect: Dialect
 
 
 class HttpNode:
@@ -53,22 +60,27 @@ class HttpNode:
     def __init__(self, settings: NodeSettings, clock: Clock) -> None:
         self.name = settings.known_as
         self.slots = settings.slots
+        self._model = settings.model
         self._settings = settings
         self._clock = clock
-        self._adapter = ADAPTERS[settings.kind]
-        self._model = settings.model
-        self._templates: OrderedDict[tuple[int, Kind], tuple[Policy, PromptTemplate]] = OrderedDict()
+        self._engine = ENGINES[settings.kind]
+        self._ways = _ways(settings)
+        self._is_proven = False
+        self._askings: OrderedDict[tuple[int, Kind, str], tuple[Policy, Asking]] = OrderedDict()
         self._in_flight = 0
         base = settings.url.rstrip("/")
         # Parsed once: it is a tenth of what a request costs.
-        self._chat_url = httpx.URL(base + CHAT_PATH)
+        self._chat_url = httpx.URL(base + self._engine.chat_path)
+        self._decisions_url = httpx.URL(base + DECISIONS_PATH)
         self._models_url = httpx.URL(base + MODELS_PATH)
-        self._health_url = httpx.URL(base + self._adapter.health_path)
-        self._headers = _headers(settings)
-        self._client = _client(settings)
+        self._health_url = httpx.URL(base + self._engine.health_path)
+        self._metrics_url = httpx.URL(base + self._engine.metrics_path)
+        self._slots_url = httpx.URL(base + self._engine.slots_path)
+        self._exchange = Exchange(settings, self._engine.overloaded, self._engine.keep_alive_s)
 
     def __repr__(self) -> str:
-        return f"<HttpNode {self.name} {self._settings.kind} {self._in_flight}/{self.slots} in flight>"
+        kind = f"{self._settings.kind} {self._settings.format} by {self._ways[0].name}"
+        return f"<HttpNode {self.name} {kind} {self._in_flight}/{self.slots} in flight>"
 
     @property
     def model(self) -> str:
@@ -79,34 +91,93 @@ class HttpNode:
         """Ask; raises a `NodeFault`. Cancelling it closes the connection, and the node frees the slot."""
         self._in_flight += 1
         try:
-            async with self._border(self._bound_ms(question)):
+            async with self._exchange.border(self._bound_ms(question)):
                 return await self._ask(question)
         finally:
             self._in_flight -= 1
 
     async def probe(self) -> None:
-        """Return if the node would take a question now; raises a `NodeFault`."""
-        async with self._border(PROBE_TIMEOUT_MS):
-            body = await self._exchange("GET", self._health_url)
-            if self._adapter.health_path == MODELS_PATH and self._model:
-                self._check_listed(models_in(body))
-            elif not self._model:
+        """Return if the node would take a question now; raises a `NodeFault`. After it, `model` is known."""
+        async with self._exchange.border(PROBE_TIMEOUT_MS):
+            body = await self._exchange.get(self._health_url)
+            if not self.model:
                 await self._first_model()
+            elif self._engine.health_path == MODELS_PATH:
+                self._check_listed(models_in(body))
+
+    async def load(self) -> EngineLoad | None:
+        """What the engine says of its load, None where it says nothing; raises a `NodeFault`."""
+        if self._engine.gauges is None:
+            return None
+        async with self._exchange.border(PROBE_TIMEOUT_MS):
+            text = await self._exchange.get(self._metrics_url)
+            slots = slots_in(await self._exchange.get(self._slots_url)) if self._engine.slots_path else None
+            return load_in(text, self._engine.gauges, slots)
 
     async def close(self) -> None:
         """Give back connections."""
-        await self._client.aclose()
+        await self._exchange.close()
+
+    # -- asking ---------------------------------------------------------------------------------------------
 
     async def _ask(self, question: Question) -> Answer:
-        model = self._model or await self._first_model()
-        template = self._template(question.policy, question.event.kind, model)
+        """In the best way that the node knows; which that is shows with its first answer."""
+        refused: Refused | Misconfigured | None = None
+        for way in self._ways:
+            try:
+                answer = await self._ask_so(question, way)
+            except (Refused, Misconfigured) as fault:
+                if self._is_proven:
+                    raise
+                refused = refused or fault
+            else:
+                self._settle_on(way)
+                return answer
+        raise refused or Misconfigured("no way to ask it")
+
+    async def _ask_so(self, question: Question, way: Way) -> Answer:
+        model = self.model or await self._first_model()
+        asking = self._asking(question.policy, question.event.kind, model, way)
+        room = window_bytes(self._settings.context_tokens, asking.overhead_bytes, asking.output_tokens_max)
+        is_long = _size_of(question.event) >= NARROWED_FROM_BYTES
+        for narrowing in range(NARROWINGS_MAX + 1):
+            views = views_of(question.event, room >> narrowing, _chance.random())
+            try:
+                return await self._ask_about(views, asking, question, model)
+            except Refused:
+                if not is_long or narrowing == NARROWINGS_MAX:
+                    raise
+        raise AssertionError("the last narrowing returns or raises")
+
+    async def _ask_about(self, views: Views, asking: Asking, question: Question, model: str) -> Answer:
+        """About each window in turn, since a question has one slot; the worst answer is that of the whole."""
+        replies: list[Reply] = []
+        judgements: list[Judgement] = []
+        for event in views.events:
+            told = [await self._send(body, asking, question) for body in asking.build(event)]
+            judgements.append(judgement_in(asking, told))
+            replies += told
+        return answer_of(worst_of(judgements), replies, model, coverage=views.coverage)
+
+    async def _send(self, body: bytes, asking: Asking, question: Question) -> Reply:
         headers = {"traceparent": question.traceparent} if question.traceparent else {}
-        body = await self._exchange("POST", self._chat_url, template.body(question.event), headers)
-        return answer_in(body, template, model)
+        if asking.endpoint == "decisions" and self._engine.decisions:
+            made = await self._exchange.post(self._decisions_url, body, headers)
+            return decisions_in(made, self._engine.decisions)
+        body = self._prioritised(body, question.priority)
+        return reply_in(await self._exchange.post(self._chat_url, body, headers), self._engine.dialect.wire)
+
+    def _prioritised(self, body: bytes, priority: Priority | None) -> bytes:
+        """The request with its priority, in the engine's direction, behind all that is cached."""
+        if priority is None or self._engine.urgent_first is None or not self._settings.engine_priority:
+            return body
+        rank = PRIORITIES.index(priority)
+        figure = rank if self._engine.urgent_first == "lowest" else len(PRIORITIES) - 1 - rank
+        return b'%b,"priority":%d}' % (body[:-1], figure)
 
     async def _first_model(self) -> str:
         """The first that the node lists. Those who ask at once get the same one, without a lock."""
-        models = models_in(await self._exchange("GET", self._models_url))
+        models = models_in(await self._exchange.get(self._models_url))
         if not models:
             raise Misconfigured("the node lists no model")
         self._model = models[0]
@@ -114,20 +185,38 @@ class HttpNode:
 
     def _check_listed(self, models: tuple[str, ...]) -> None:
         # Ollama lists `name:latest` for what it also answers to as `name`.
-        if self._model not in models and f"{self._model}:latest" not in models:
-            raise Misconfigured(f"the node does not list the model {self._model}")
+        if self.model not in models and f"{self.model}:latest" not in models:
+            raise Misconfigured(f"the node does not list the model {self.model}")
 
-    def _template(self, policy: Policy, kind: Kind, model: str) -> PromptTemplate:
-        # By identity, since hashing a policy costs more than the request; the policy is kept beside its
-        # template, so that the identity cannot pass to another.
-        key = (id(policy), kind)
-        known = self._templates.get(key)
+    def _settle_on(self, way: Way) -> None:
+        if self._is_proven:
+            return
+        self._is_proven = True
+        if way is not self._ways[0]:
+            _log.warning("node %s knows no %s: scores come by %s", self.name, self._ways[0].name, way.name)
+        self._ways = (way,)
+
+    def _asking(self, policy: Policy, kind: Kind, model: str, way: Way) -> Asking:
+        # By identity, since hashing a policy costs more than the request; the policy is kept beside what was
+        # made of it, so that the identity cannot pass to another.
+        key = (id(policy), kind, way.name)
+        known = self._askings.get(key)
         if known is None:
-            known = (policy, prompt_for(policy, kind, model, self._adapter.dialect))
-            self._templates[key] = known
-            if len(self._templates) > TEMPLATES_MAX:
-                self._templates.popitem(last=False)
+            known = (policy, self._prepared(policy, kind, model, way))
+            self._askings[key] = known
+            if len(self._askings) > TEMPLATES_MAX:
+                self._askings.popitem(last=False)
         return known[1]
+
+    def _prepared(self, policy: Policy, kind: Kind, model: str, way: Way) -> Asking:
+        try:
+            if way.name == "decisions" and self._engine.decisions:
+                return decisions.asking(policy, kind, model, self._engine.decisions)
+            return FORMATS[self._settings.format](policy, kind, model, way.dialect)
+        except UnsuitedKind:
+            if self._settings.format != "general":
+                raise Refused(f"the format {self._settings.format} judges posts only, not {kind}") from None
+            return general.asking(policy, kind, model, way.dialect)
 
     def _bound_ms(self, question: Question) -> float:
         bound_ms = float(self._settings.timeout_ms)
@@ -137,113 +226,24 @@ class HttpNode:
             raise TimedOut(f"{self.name}: not asked, the deadline had passed", was_sent=False)
         return bound_ms
 
-    async def _exchange(
-        self, method: str, url: httpx.URL, content: bytes = b"", headers: dict[str, str] | None = None
-    ) -> bytes:
-        """One request; the body of a 200. The border: nothing of httpx or aiohttp passes it."""
-        request = httpx.Request(
-            method,
-            url,
-            headers={**self._headers, **(headers or {})},
-            content=content,
-            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S}},
-        )
-        try:
-            status, answered, body = await self._send(request)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _broken(error) from None
-        if status != httpx.codes.OK:
-            raise fault_in(status, answered, body)
-        return body
 
-    async def _send(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
-        response = await self._client.send(request, stream=True)
-        try:
-            is_ok = response.status_code == httpx.codes.OK
-            body = await _bounded(response, RESPONSE_BYTES_MAX if is_ok else ERROR_BYTES_MAX)
-        finally:
-            # Where the body was not read to its end, this closes the connection.
-            await response.aclose()
-        if is_ok and body is None:
-            raise BadAnswer(f"a response of more than {RESPONSE_BYTES_MAX} bytes, or a compressed one")
-        return response.status_code, response.headers, body or b""
-
-    @asynccontextmanager
-    async def _border(self, bound_ms: float) -> AsyncIterator[None]:
-        """Bounds what is done within, and puts the node's name before whatever goes wrong."""
-        try:
-            async with asyncio.timeout(bound_ms / 1_000):
-                yield
-        except TimeoutError:
-            raise TimedOut(f"{self.name}: no answer within {bound_ms:.0f} ms") from None
-        except NodeFault as fault:
-            detail = f"{self.name}: {fault.detail}"
-            raise type(fault)(detail, retry_after_ms=fault.retry_after_ms) from None
+def _ways(settings: NodeSettings) -> tuple[Way, ...]:
+    """The ways to try, the one that is wished for first; words are understood by all."""
+    engine = ENGINES[settings.kind]
+    measured = engine.dialect
+    if measured.wire == "ollama":
+        measured = measured._replace(context_tokens=settings.context_tokens)
+    words = Way("words", measured._replace(top_logprobs=0))
+    logprobs = (Way("logprobs", measured),) if measured.top_logprobs else ()
+    match settings.confidence:
+        case "words":
+            return (words,)
+        case "logprobs":
+            return (*logprobs, words)
+        case "decisions":
+            by_decisions = (Way("decisions", measured),) if engine.decisions else ()
+            return (*by_decisions, *logprobs, words)
 
 
-async def _bounded(response: httpx.Response, bytes_max: int) -> bytes | None:
-    """The body as it came over the wire, or None where it is longer than the bound or compressed unasked."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return None
-    chunks: list[bytes] = []
-    length = 0
-    async for chunk in response.aiter_raw():
-        length += len(chunk)
-        if length > bytes_max:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _broken(error: Exception) -> NodeFault:
-    """What an exception of the HTTP client means; only its type is told, for its words may hold addresses."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        return Misconfigured("the node's certificate is not trusted; see ssl_ca_file")
-    if isinstance(error, httpx.ReadTimeout):
-        return TimedOut("the node fell silent")
-    return Unreachable(
-        f"no connection, or it broke ({type(cause or error).__name__})",
-        was_sent=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
-    )
-
-
-def _headers(settings: NodeSettings) -> dict[str, str]:
-    headers = {
-        "content-type": "application/json",
-        "accept": "application/json",
-        # Answers are short; compressed ones would cost time, and room to be lied to about their size.
-        "accept-encoding": "identity",
-        "user-agent": "penstock",
-    }
-    token = settings.token.reveal()
-    if not (token.isascii() and token.isprintable()):
-        raise Failure(
-            f"settings: nodes: the token of {settings.known_as} holds characters that no header may.",
-            exit_code=ExitCode.USAGE,
-        )
-    if token:
-        headers["authorization"] = f"Bearer {token}"
-    return headers
-
-
-def _client(settings: NodeSettings) -> httpx.AsyncClient:
-    # httpx logs a line for each request at INFO, which costs more than the request's own bookkeeping.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    limits = httpx.Limits(max_connections=settings.slots + SPARE_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S)
-    transport = AiohttpTransport(verify=_tls(settings), trust_env=False, limits=limits)
-    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
-
-
-def _tls(settings: NodeSettings) -> ssl.SSLContext:
-    if not settings.url.startswith("https"):
-        # Never used; made empty, because reading the system's authorities takes 10 ms.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return ssl.create_default_context(cafile=settings.ssl_ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise Failure(
-            f"settings: nodes: ssl_ca_file of {settings.known_as} cannot be used "
-            f"({error.strerror or error}).",
-            exit_code=ExitCode.USAGE,
-        ) from None
+def _size_of(event: Event) -> int:
+    return sum(len(text.encode()) for _, text in texts_of(event))

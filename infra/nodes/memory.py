@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 
+from infra.nodes.engines.wires import reply_in
 from infra.nodes.reference import chat
 from infra.nodes.reference.chat import BadRequest
 from infra.nodes.reference.engine import ReferenceEngine, Sleep, sleep_ms
-from infra.nodes.responses import answer_in, fault_in
+from infra.nodes.responses import answer_of, fault_in, judgement_in
 from schemas.settings import ReferenceNodeSettings
 from streams.clock import SystemClock
-from streams.core.questions import prompt_for
+from streams.core.formats import general
+from streams.core.requests import OPENAI_DIALECT
 from streams.ports import Answer, Clock, NodeFault, Question, TimedOut
 
 AT_ONCE = ReferenceNodeSettings(alpha_ms=0, beta_ms=0, prompt_token_us=0, output_token_us=0)
@@ -64,14 +66,15 @@ class MemoryNode:
         """There is nothing to give back."""
 
     async def _ask(self, question: Question) -> Answer:
-        template = prompt_for(question.policy, question.event.kind, chat.MODEL)
-        request = chat.decode(template.body(question.event))
+        asking = general.asking(question.policy, question.event.kind, chat.MODEL, OPENAI_DIALECT)
+        (body,) = asking.build(question.event)
+        request = chat.decode(body)
         try:
             completion = await self.engine.complete(request)
         except BadRequest as refusal:
-            body = chat.encode_error(refusal.sentence, status=refusal.status, code=refusal.code)
-            raise fault_in(refusal.status, {}, body) from None
+            error = chat.encode_error(refusal.sentence, status=refusal.status, code=refusal.code)
+            raise fault_in(refusal.status, {}, error) from None
         self._answered += 1
         at_s = self._clock.wall_ms() // 1_000
-        response = chat.encode(completion, request, number=self._answered, at_s=at_s)
-        return answer_in(response, template, chat.MODEL)
+        reply = reply_in(chat.encode(completion, request, number=self._answered, at_s=at_s), "openai")
+        return answer_of(judgement_in(asking, [reply]), [reply], chat.MODEL)

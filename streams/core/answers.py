@@ -17,7 +17,11 @@ from streams.core.appraising import ACCOUNT_SIGNS, SITE_SIGNS
 from streams.core.weighing import NO_LABEL
 
 Schema = dict[str, Any]
-AnswerCode = Literal["not_json", "wrong_shape", "unknown_name", "repeated_name", "out_of_range"]
+Wording = Literal["percents", "names"]
+"""Whether an answer about a post says how likely each label is; where an engine tells the probabilities of
+what it writes, names are enough, and the probabilities are better."""
+
+AnswerCode = Literal["cut_off", "not_json", "wrong_shape", "unknown_name", "repeated_name", "out_of_range"]
 OUTCOMES: tuple[Literal["uphold", "overturn", "unclear"], ...] = ("uphold", "overturn", "unclear")
 
 LABELS_MAX = 4
@@ -28,6 +32,8 @@ NAME_TOKENS_MAX = 16
 """A name of 64 characters, the longest that a policy may give."""
 ITEM_TOKENS = 10
 """Braces, quotes, the two keys, the figure and the comma around one name."""
+SEPARATOR_TOKENS = 3
+"""Quotes and comma around a name alone."""
 ENVELOPE_TOKENS = 16
 
 _PERCENT: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
@@ -48,13 +54,17 @@ class Judgement(NamedTuple):
     labels: tuple[ScoredLabel, ...]
     confidence: float
     result: Result | None = None
+    mass: float = 1.0
+    """The probability that the model gave to valid answers, where its engine tells."""
 
 
-def answer_schema(kind: Kind, labels: tuple[str, ...]) -> Schema:
+def answer_schema(kind: Kind, labels: tuple[str, ...], wording: Wording = "percents") -> Schema:
     """The JSON Schema of an answer. Figures are whole percents: one token each, for any engine."""
     names = names_offered(kind, labels)
     match kind:
         case "moderate" | "scan":
+            if wording == "names":
+                return _object({"labels": {**_name_list(names, LABELS_MAX), "minItems": 1}})
             item = _object({"name": {"type": "string", "enum": names}, "percent": _PERCENT})
             return _object(
                 {"labels": {"type": "array", "items": item, "minItems": 1, "maxItems": LABELS_MAX}}
@@ -69,8 +79,10 @@ def answer_schema(kind: Kind, labels: tuple[str, ...]) -> Schema:
             assert_never(kind)
 
 
-def answer_tokens_max(kind: Kind) -> int:
+def answer_tokens_max(kind: Kind, wording: Wording = "percents") -> int:
     """Room for the longest answer that the schema allows, and no more."""
+    if wording == "names" and kind in {"moderate", "scan"}:
+        return ENVELOPE_TOKENS + LABELS_MAX * (NAME_TOKENS_MAX + SEPARATOR_TOKENS)
     items = {
         "moderate": LABELS_MAX,
         "scan": LABELS_MAX,
@@ -96,6 +108,17 @@ def parse_answer(kind: Kind, names: Collection[str], content: str) -> Judgement:
             assert_never(kind)
 
 
+def parse_names(names: Collection[str], content: str) -> tuple[str, ...]:
+    """The labels that an answer of names alone holds, none for `none`; or `UnusableAnswer`."""
+    said = _decoded(content, _Names).labels
+    _check_names(said, names, LABELS_MAX)
+    if not said:
+        raise UnusableAnswer("wrong_shape", "no label, and no `none` either")
+    if NO_LABEL in said and len(said) > 1:
+        raise UnusableAnswer("wrong_shape", "`none` beside other labels")
+    return () if said == [NO_LABEL] else tuple(said)
+
+
 def names_offered(kind: Kind, labels: tuple[str, ...]) -> list[str]:
     """What an answer may name: the policy's labels, and for some kinds further codes."""
     match kind:
@@ -118,6 +141,10 @@ class _Named(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     labels: list[_Named]
+
+
+class _Names(msgspec.Struct, forbid_unknown_fields=True):
+    labels: list[str]
 
 
 class _Review(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,7 +173,7 @@ def _parse_labels(content: str, names: Collection[str]) -> Judgement:
             raise UnusableAnswer("wrong_shape", "`none` beside other labels")
         return Judgement((), scores[NO_LABEL])
     labels = tuple(ScoredLabel(name=name, score=score) for name, score in scores.items())
-    return Judgement(_by_score(labels), _certainty(max(scores.values())))
+    return Judgement(by_score(labels), certainty(max(scores.values())))
 
 
 def _parse_review(content: str, names: Collection[str]) -> Judgement:
@@ -160,7 +187,7 @@ def _parse_account(content: str, names: Collection[str]) -> Judgement:
     said = _decoded(content, _Account)
     _check_names(said.reasons, names, REASONS_MAX)
     risk = _fraction(said.risk_percent)
-    return Judgement((), _certainty(risk), Result(risk=risk, findings=tuple(said.reasons)))
+    return Judgement((), certainty(risk), Result(risk=risk, findings=tuple(said.reasons)))
 
 
 def _parse_health(content: str, names: Collection[str]) -> Judgement:
@@ -193,12 +220,12 @@ def _fraction(percent: int) -> float:
     return percent / 100
 
 
-def _certainty(probability: float) -> float:
+def certainty(probability: float) -> float:
     """How far from a coin's toss, as the probability of the likelier side."""
     return max(probability, 1 - probability)
 
 
-def _by_score(labels: tuple[ScoredLabel, ...]) -> tuple[ScoredLabel, ...]:
+def by_score(labels: tuple[ScoredLabel, ...]) -> tuple[ScoredLabel, ...]:
     return tuple(sorted(labels, key=lambda label: -label.score))
 
 

@@ -1,38 +1,26 @@
-"""What a node is asked about an event: a request whose every byte but the content's is prepared beforehand.
+"""What a node is asked about an event in the general format: the policy's words, labels, how to answer.
 
 A `PromptTemplate` is made once for a (policy, kind, model, dialect). Asking about an event then is the
 joining of prepared bytes, so a request begins with the same bytes every time, and the engine's prefix cache
-hits. How the answer is read stands in `streams.core.answers`; which engine wants which dialect in
-`infra.nodes.adapters`.
+hits. How a request is put stands in `streams.core.requests`, how the answer is read in
+`streams.core.answers`; which engine wants which dialect in `infra.nodes.engines.table`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
 from schemas.event import AnalyzeUser, Event, HealthCheck, Kind, Moderate, ReviewBan, Scan
 from schemas.policy import Policy
-from streams.core.answers import LABELS_MAX, Schema, answer_schema, answer_tokens_max, names_offered
+from streams.core.answers import LABELS_MAX, Wording, answer_schema, answer_tokens_max, names_offered
+from streams.core.requests import OPENAI_DIALECT, Dialect, chat_body
 from streams.core.weighing import NO_LABEL
 
-ResponseFormat = Literal["json_schema", "schema", "value"]
-
 _encode = msgspec.json.encode
-
-
-class Dialect(NamedTuple):
-    """How an engine wants the same request put."""
-
-    response_format: ResponseFormat = "json_schema"
-    """Under which key the schema stands: OpenAI's `json_schema`, llama.cpp's `schema`, TGI's `value`."""
-    extras: Mapping[str, object] = {}
-    """Fields of the request that only this engine knows."""
-
-
-OPENAI_DIALECT = Dialect()
 
 
 class PromptTemplate(NamedTuple):
@@ -44,6 +32,8 @@ class PromptTemplate(NamedTuple):
     """What the answer may name: the policy's labels, and for some kinds further codes."""
     kind: Kind
     system: str
+    wording: Wording = "percents"
+    output_tokens_max: int = 0
 
     def body(self, event: Event) -> bytes:
         """The whole request. The content, JSON within a JSON string, cannot close its own quotes."""
@@ -53,50 +43,44 @@ class PromptTemplate(NamedTuple):
 def prompt_for(policy: Policy, kind: Kind, model: str, dialect: Dialect = OPENAI_DIALECT) -> PromptTemplate:
     """Everything about a request that does not depend on the event, serialised once.
 
-    The model comes first and the system prompt second: nothing that varies may stand before the content. The
-    temperature is 0, so that a second try is the same question.
+    The model comes first and the system prompt second: nothing that varies may stand before the content. An
+    engine that tells probabilities is asked for names alone, in a third of the tokens.
     """
     labels = tuple(label.name for label in policy.labels)
-    system = system_prompt(policy, kind)
-    schema = answer_schema(kind, labels)
-    before = b'{"model":%b,"messages":[{"role":"system","content":%b},{"role":"user","content":' % (
-        _encode(model),
-        _encode(system),
-    )
-    rest: dict[str, object] = {
-        "temperature": 0,
-        "max_tokens": answer_tokens_max(kind),
-        "stream": False,
-        "response_format": response_format(schema, kind, dialect.response_format),
-        **dialect.extras,
-    }
-    after = b"}]," + _encode(rest)[1:]
-    return PromptTemplate(before, after, frozenset(names_offered(kind, labels)), kind, system)
+    wording: Wording = "names" if dialect.top_logprobs else "percents"
+    system = system_prompt(policy, kind, wording)
+    tokens_max = answer_tokens_max(kind, wording)
+    schema = answer_schema(kind, labels, wording)
+    body = chat_body(model, system, dialect, tokens_max=tokens_max, schema=schema, name=kind)
+    names = frozenset(names_offered(kind, labels))
+    return PromptTemplate(body.before, body.after, names, kind, system, wording, tokens_max)
 
 
-def response_format(schema: Schema, name: str, shape: ResponseFormat) -> dict[str, object]:
-    """The schema in the engine's envelope; `strict`, because without it some only recommend it."""
-    match shape:
-        case "json_schema":
-            return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
-        case "schema":
-            return {"type": "json_schema", "schema": schema}
-        case "value":
-            return {"type": "json_schema", "value": {"name": name, "schema": schema, "strict": True}}
-        case _:
-            assert_never(shape)
-
-
-def system_prompt(policy: Policy, kind: Kind) -> str:
+def system_prompt(policy: Policy, kind: Kind, wording: Wording = "percents") -> str:
     """The policy's words for this kind, its labels, and how to answer."""
-    told = next((prompt.text for prompt in policy.prompts if prompt.kind == kind), _DEFAULT_PROMPT)
     labels = "\n".join(f"- {label.name}: {label.description}" for label in policy.labels)
-    return f"{told.strip()}\n\nLabels:\n{labels}\n\n{_CONTENT_IS_DATA}\n{_HOW_TO_ANSWER[kind]}"
+    how = _JUST_NAMES if wording == "names" and kind in {"moderate", "scan"} else _HOW_TO_ANSWER[kind]
+    return f"{told_of(policy, kind)}\n\nLabels:\n{labels}\n\n{_CONTENT_IS_DATA}\n{how}"
+
+
+def told_of(policy: Policy, kind: Kind) -> str:
+    """The policy's own words for this kind."""
+    return next((prompt.text for prompt in policy.prompts if prompt.kind == kind), _DEFAULT_PROMPT).strip()
 
 
 def document_of(event: Event) -> str:
-    """What the model is shown of an event, as JSON text; no ids, no author: they are none of its business."""
-    return _encode(_document(event)).decode()
+    """What the model is shown of an event, as JSON text; no ids, no author: they are none of its business.
+
+    What a tokenizer could take for its own control words is escaped: the JSON says the same, and no post can
+    end its own turn.
+    """
+    text = _encode(_document(event)).decode()
+    return _CONTROL.sub(_escaped, text) if "<" in text or "[" in text else text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """The first character of a control word by its number, as JSON has it."""
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _document(event: Event) -> dict[str, object]:
@@ -116,6 +100,9 @@ def _document(event: Event) -> dict[str, object]:
     return {name: value for name, value in shown.items() if value != ""}
 
 
+# The beginnings of control words: <|im_end|>, <start_of_turn>, </s>, [INST] and their like.
+_CONTROL = re.compile(r"<(?=\||/?s>|/?bos>|/?eos>|/?unk>|start_of_|end_of_|/?think)|\[(?=/?(INST|SYS)\])")
+
 _DEFAULT_PROMPT = "You judge content for a moderation system, by the labels below and nothing else."
 
 _CONTENT_IS_DATA = (
@@ -127,6 +114,11 @@ _ABOUT_LABELS = (
     f"Name at most {LABELS_MAX} labels that apply with at least 20 percent, the likeliest first, each with "
     "its probability as a whole percentage. If none applies, name only "
     f'"{NO_LABEL}" and how sure you are of that.'
+)
+
+_JUST_NAMES = (
+    f"Name at most {LABELS_MAX} labels that apply, the likeliest first, and nothing else. If none applies, "
+    f'name only "{NO_LABEL}".'
 )
 
 _HOW_TO_ANSWER: Mapping[Kind, str] = {

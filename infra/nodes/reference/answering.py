@@ -76,6 +76,8 @@ def answer(schema: Mapping[str, Any] | None, document: Document) -> tuple[Piece,
     properties = schema.get("properties")
     fields = frozenset(properties) if isinstance(properties, dict) else frozenset()
     match sorted(fields):
+        case ["labels"] if "enum" in _at(schema, "labels", "items"):
+            return tuple(_names(_without(_names_at(schema, "labels", "items"), (NO_LABEL,)), document))
         case ["labels"]:
             names = _names_at(schema, "labels", "items", "name")
             return tuple(_labels(_without(names, (NO_LABEL,)), document))
@@ -106,6 +108,18 @@ def _labels(labels: Sequence[str], document: Document) -> Iterator[Piece]:
     yield from _fixed("}]}")
 
 
+def _names(labels: Sequence[str], document: Document) -> Iterator[Piece]:
+    scored = score(document.whole_text, labels)
+    distribution = first_label_distribution(scored)
+    yield from _fixed('{"labels":["')
+    for position, label in enumerate(mentioned(scored)[:LABELS_MAX] or (LabelLogit(NO_LABEL, 0.0),)):
+        if position:
+            yield from _fixed('","')
+        yield _chosen(label.name, distribution)
+        distribution = _renormalised(distribution, without={label.name, NO_LABEL})
+    yield from _fixed('"]}')
+
+
 def _review(document: Document) -> Iterator[Piece]:
     evidence = [text for text in document.evidence if text]
     distribution = review_ban(document.ground, evidence, OWN_LABELS)
@@ -129,15 +143,19 @@ def _health(names: Sequence[str], document: Document) -> Iterator[Piece]:
 
 def _names_at(schema: Mapping[str, Any], *path: str) -> list[str]:
     """The enumeration of names below these properties."""
+    names = _at(schema, *path).get("enum")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise SchemaNotUnderstood(f"{'.'.join(path)} must be an enumeration of names")
+    return names
+
+
+def _at(schema: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     at: Any = schema
     for step in path:
         at = at.get(step) if step == "items" else (at.get("properties") or {}).get(step)
         if not isinstance(at, dict):
             raise SchemaNotUnderstood(f"there is no {'.'.join(path)}")
-    names = at.get("enum")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise SchemaNotUnderstood(f"{'.'.join(path)} must be an enumeration of names")
-    return names
+    return at  # type: ignore[no-any-return]
 
 
 def _without(names: Sequence[str], codes: Sequence[str]) -> list[str]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from schemas.event import KINDS, AnalyzeUser, HealthCheck, Moderate, ReviewBan, Scan
 from schemas.policy import Label, Policy, Prompt
-from streams.core.questions import Dialect, document_of, prompt_for
+from streams.core.questions import document_of, prompt_for
+from streams.core.requests import Dialect
 
 POLICY = Policy(
     id="default",

@@ -18,7 +18,8 @@ from infra.nodes.reference.chat import MODEL
 from infra.nodes.reference.server import ReferenceServer
 from schemas.settings import ReferenceNodeSettings, Secret
 from streams.clock import ManualClock
-from streams.core.questions import Dialect, prompt_for
+from streams.core.questions import prompt_for
+from streams.core.requests import Dialect
 
 CHAT = "/v1/chat/completions"
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.nodes.responses import answer_in, fault_in, models_in
+from infra.nodes.engines.wires import reply_in
+from infra.nodes.responses import answer_of, fault_in, judgement_in, models_in
 from schemas.policy import Label, Policy, Prompt
-from streams.core.questions import prompt_for
-from streams.ports import BadAnswer, Misconfigured, Overloaded, Refused, TimedOut, Unreachable
+from streams.core.formats import general
+from streams.core.requests import OPENAI_DIALECT
+from streams.ports import Answer, BadAnswer, Misconfigured, Overloaded, Refused, TimedOut, Unreachable
 
 POLICY = Policy(
     id="default",
@@ -18,8 +20,13 @@ POLICY = Policy(
     labels=(Label(name="spam", description="Adverts."),),
     prompts=(Prompt(kind="moderate", text="Judge."),),
 )
-TEMPLATE = prompt_for(POLICY, "moderate", "m")
+ASKING = general.asking(POLICY, "moderate", "m", OPENAI_DIALECT)
 GOOD = '{"labels":[{"name":"spam","percent":93}]}'
+
+
+def answer_in(body: bytes) -> Answer:
+    reply = reply_in(body, "openai")
+    return answer_of(judgement_in(ASKING, [reply]), [reply], "m")
 
 
 def completion(content: str | None = GOOD, finish_reason: str = "stop", **others: object) -> bytes:
@@ -29,7 +36,7 @@ def completion(content: str | None = GOOD, finish_reason: str = "stop", **others
 
 def test_a_good_answer_brings_labels_and_tokens():
     usage = {"prompt_tokens": 700, "completion_tokens": 11, "prompt_tokens_details": {"cached_tokens": 600}}
-    answer = answer_in(completion(usage=usage), TEMPLATE, "m")
+    answer = answer_in(completion(usage=usage))
     assert [(label.name, label.score) for label in answer.labels] == [("spam", 0.93)]
     assert (answer.prompt_tokens, answer.cached_tokens, answer.output_tokens) == (700, 600, 11)
     assert answer.model == "m"
@@ -37,7 +44,7 @@ def test_a_good_answer_brings_labels_and_tokens():
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens_details": None}])
 def test_an_engine_may_leave_out_what_it_does_not_count(usage):
-    assert answer_in(completion(usage=usage), TEMPLATE, "m").prompt_tokens == 0
+    assert answer_in(completion(usage=usage)).prompt_tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -59,13 +66,13 @@ def test_an_engine_may_leave_out_what_it_does_not_count(usage):
 )
 def test_anything_else_is_a_bad_answer(body):
     with pytest.raises(BadAnswer):
-        answer_in(body, TEMPLATE, "m")
+        answer_in(body)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_are_anything_but_a_bad_answer(body):
     with pytest.raises(BadAnswer):
-        answer_in(body, TEMPLATE, "m")
+        answer_in(body)
 
 
 @pytest.mark.parametrize(
