@@ -84,6 +84,7 @@ lock: $(VENV)/.lock-ready  ## Resolve pyproject.toml into requirements/*.txt (AR
 	$(UV_COMPILE) --group build -c $(REQUIREMENTS)/runtime.txt -o $(REQUIREMENTS)/build.txt $(ARGS)
 	$(UV_COMPILE) --group dev -c $(REQUIREMENTS)/runtime.txt -c $(REQUIREMENTS)/build.txt \
 		-o $(REQUIREMENTS)/dev.txt $(ARGS)
+	$(UV_COMPILE) --group llama -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/llama.txt $(ARGS)
 	$(UV_COMPILE) --group lock -o $(REQUIREMENTS)/lock.txt $(ARGS)
 	$(UV_COMPILE) --group peer-bytewax -o $(REQUIREMENTS)/peer-bytewax.txt $(ARGS)
 	$(UV_COMPILE) --group peer-quixstreams -o $(REQUIREMENTS)/peer-quixstreams.txt $(ARGS)

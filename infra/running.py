@@ -20,6 +20,7 @@ import msgspec
 from infra.errors import ExitCode, Failure
 from infra.supervise.lock import not_writable
 from infra.supervise.processes import started_at
+from schemas.settings import NodeKind
 from streams.observing import WorkerStatus
 
 # A worker answers from memory; the bound is for one that was stopped in the middle (SIGSTOP, swap).
@@ -37,6 +38,8 @@ class Address(msgspec.Struct, frozen=True):
 
     pid: int
     url: str
+    kind: NodeKind = "penstock"
+    """Of a node: which engine it is to those who ask it."""
 
 
 _decode_address = msgspec.json.Decoder(Address).decode
@@ -51,12 +54,12 @@ def address_of(data_dir: Path, name: str) -> Address | None:
     return address if started_at(address.pid) else None
 
 
-def tell(path: Path, url: str) -> None:
+def tell(path: Path, url: str, kind: NodeKind = "penstock") -> None:
     """Write where this process listens, whole or not at all: a reader never sees half of it."""
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(msgspec.json.encode(Address(os.getpid(), url)))
+        unfinished.write_bytes(msgspec.json.encode(Address(os.getpid(), url, kind)))
         unfinished.replace(path)
     except OSError as error:
         raise Failure(

@@ -1,4 +1,4 @@
-"""`penstock node`: runs the reference node until it is told to stop.
+"""`penstock node`: runs the reference node until it is told to stop; with `--gguf` a real llama.cpp server.
 
 It tells `up`, `status` and `doctor` where it listens by `run/node.json` in the data directory.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
+
+from infra.nodes.reference.process import Serving
+from schemas.settings import NodeKind, ReferenceNodeSettings
 
 FLAGS = {
     "host": ("HOST", "address to bind; loopback unless told otherwise"),
@@ -33,25 +36,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fault-header", action="store_true", help="let a request ask for a fault with x-penstock-fault"
     )
 
+    model = parser.add_argument_group("a real model instead, by llama.cpp (the extra `llama`)")
+    model.add_argument("--gguf", metavar="FILE", help="the model; what is said of faults is not for it")
+    model.add_argument("--context", metavar="N", type=int, help="tokens of prompt and answer in each slot")
+    model.add_argument("--threads", metavar="N", type=int, help="threads; by default llama.cpp decides")
+
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     from infra.nodes.reference.process import serve
-    from infra.nodes.reference.server import ReferenceServer
     from infra.running import NODE
     from infra.settings import load
     from infra.supervise.lock import name_lock
 
     args.set = [*args.set, *_as_settings(args)]
     settings = load(args).settings
-    server = ReferenceServer(settings.reference_node)
+    server, kind, words = _server(args, settings.reference_node)
     data_dir = Path(settings.data_dir)
+    told_at = data_dir / "run" / f"{NODE}.json"
     with name_lock(data_dir, NODE, "A reference node"):
-        return asyncio.run(serve(server, data_dir / "run" / f"{NODE}.json", _announce))
+        return asyncio.run(serve(server, told_at, lambda url: _announce(url, words), kind))
 
 
-def _announce(url: str) -> None:
-    print(f"reference node at {url}; it judges by a word list and is not a language model", flush=True)
+def _server(args: argparse.Namespace, settings: ReferenceNodeSettings) -> tuple[Serving, NodeKind, str]:
+    """What serves, the engine that it is to those who ask, and what to say of it."""
+    if args.gguf is None:
+        from infra.nodes.reference.server import ReferenceServer
+
+        return ReferenceServer(settings), "penstock", "it judges by a word list and is not a language model"
+    from infra.nodes.llamacpp import CONTEXT_TOKENS, LlamaServer
+
+    context_tokens = CONTEXT_TOKENS if args.context is None else args.context
+    server = LlamaServer(Path(args.gguf), settings, context_tokens, args.threads)
+    return server, "llamacpp", f"{args.gguf}, {settings.slots} slots of {context_tokens} tokens"
+
+
+def _announce(url: str, words: str) -> None:
+    print(f"node at {url}; {words}", flush=True)
 
 
 def _as_settings(args: argparse.Namespace) -> list[str]:

@@ -28,7 +28,7 @@ def _reference_node(settings: Settings) -> NodeSettings:
     return NodeSettings(
         url=address.url,
         name="reference",
-        kind="penstock",
+        kind=address.kind,
         slots=reference.slots,
         token=reference.token,
         # It signs for itself, so its certificate is also the authority to trust.

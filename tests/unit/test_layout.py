@@ -73,8 +73,18 @@ def test_every_dependency_stands_under_its_reason() -> None:
     assert [text for text, at in places.items() if not lines[at - 1].startswith("    # ")] == []
 
 
+def test_an_extra_is_locked_by_itself_and_tried_by_the_tests() -> None:
+    extras, groups = PYPROJECT["project"]["optional-dependencies"], PYPROJECT["dependency-groups"]
+    for name, wanted in extras.items():
+        assert groups[name] == wanted
+        assert set(wanted) <= set(groups["dev"])
+        assert len(_pins(ROOT / "requirements" / f"{name}.txt")) == len(wanted)
+
+
 def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
-    declared = {re.split(r"[\[~<>=; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]}
+    extras = PYPROJECT["project"]["optional-dependencies"].values()
+    wanted = [*PYPROJECT["project"]["dependencies"], *(text for extra in extras for text in extra)]
+    declared = {re.split(r"[\[~<>=; ]", text)[0] for text in wanted}
     provided_by = packages_distributions()
     undeclared = {
         (str(path.relative_to(ROOT)), name)
@@ -113,6 +123,7 @@ def test_no_lock_names_an_address() -> None:
     assert [lock.stem for lock in LOCKS] == [
         "build",
         "dev",
+        "llama",
         "lock",
         "peer-bytewax",
         "peer-quixstreams",
