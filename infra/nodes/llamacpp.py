@@ -20,6 +20,8 @@ CONTEXT_TOKENS = 8_192
 PROMPT_CACHE_MIB = 256
 """Prompts kept beside those in the slots; llama.cpp's own default is 8 GiB, more than small machines have."""
 
+MAGIC = b"GGUF"
+
 _SILENT = -1
 
 
@@ -29,8 +31,7 @@ class LlamaServer:
     def __init__(
         self, model: Path, settings: ReferenceNodeSettings, context_tokens: int, threads: int | None = None
     ) -> None:
-        if not model.is_file():
-            raise Failure(f"There is no model file {model}.", exit_code=ExitCode.USAGE)
+        _check(model)
         self._model = model
         self._settings = settings
         self._context_tokens = context_tokens
@@ -62,10 +63,20 @@ class LlamaServer:
         except RuntimeError:
             # Its words say nothing, and what it logs is turned off, since it logs prompts as well.
             raise Failure(
-                f"llama.cpp cannot serve {self._model}: it is no GGUF file that it knows, or "
-                f"{self._settings.host} port {self._settings.port} is taken.",
+                f"llama.cpp cannot serve {self._model} at {self._settings.host}:{self._settings.port}: it "
+                "does not know such a model, its memory does not suffice, or the port is taken.",
                 exit_code=ExitCode.TAKEN,
             ) from None
+
+
+def _check(model: Path) -> None:
+    try:
+        with model.open("rb") as file:
+            is_gguf = file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise Failure(f"{model} cannot be read ({error.strerror}).", exit_code=ExitCode.USAGE) from None
+    if not is_gguf:
+        raise Failure(f"{model} is no GGUF file.", exit_code=ExitCode.USAGE)
 
 
 def _let_go(held: list[Any]) -> None:

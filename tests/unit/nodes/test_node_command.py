@@ -138,3 +138,21 @@ def test_a_mistake_in_the_flags_is_told_in_a_sentence(tmp_path, words, says):
     assert status == ExitCode.USAGE
     assert says in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        (None, ExitCode.USAGE, "model.gguf cannot be read (No such file or directory)"),
+        (b"PK\x03\x04", ExitCode.USAGE, "model.gguf is no GGUF file"),
+        (b"GGUF\x03\x00\x00\x00" + b"\xff" * 64, ExitCode.TAKEN, "llama.cpp cannot serve"),
+    ],
+)
+def test_a_model_that_cannot_be_served_is_told_in_a_sentence(tmp_path, content, code, told):
+    model = tmp_path / "model.gguf"
+    if content is not None:
+        model.write_bytes(content)
+    process = start(tmp_path, "--gguf", str(model))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (code, "", 1)
+    assert told in err
