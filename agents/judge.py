@@ -150,6 +150,7 @@ class Judge:
             policy=work.document.policy,
             deadline_ms=self._deadline_ms(work),
             traceparent=work.chat.format().decode() if work.chat else "",
+            priority=work.case.priority,
         )
         job = Job(
             question=question,
@@ -215,9 +216,19 @@ class Judge:
     def _answer(self, work: _Work, ask: Ask, outcome: Judged) -> None:
         """Write the verdict of a node; once it is safe, the answer is there for copies."""
         answer, policy = outcome.answer, work.document.policy
-        ruling = rule_on_answer(work.case.event.kind, answer.labels, answer.confidence, answer.result, policy)
+        ruling = rule_on_answer(
+            work.case.event.kind,
+            answer.labels,
+            answer.confidence,
+            answer.result,
+            policy,
+            mass=answer.mass,
+            coverage=answer.coverage,
+        )
         verdict = self._judged(work, ruling, outcome)
-        memo = self.sharing.memo_of(ask, verdict, ruling, answer.model, asked_ms=outcome.dispatched_ms)
+        memo = self.sharing.memo_of(
+            ask, verdict, ruling, answer.asked or answer.model, asked_ms=outcome.dispatched_ms
+        )
         self._publish(work, verdict, lambda settle: self.sharing.share(ask, memo, settle))
 
     def _judged(self, work: _Work, ruling: Ruling, outcome: Judged) -> Verdict:

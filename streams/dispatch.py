@@ -169,8 +169,8 @@ class Dispatch(Service):
             await asyncio.gather(*asking, return_exceptions=True)
 
     def models(self) -> tuple[str, ...]:
-        """The models that the nodes serve, as far as they are known, each once."""
-        return tuple(dict.fromkeys(member.node.model for member in self._members if member.node.model))
+        """Whom the nodes ask, and how, as far as the models are known; each once."""
+        return tuple(dict.fromkeys(member.node.asks for member in self._members if member.node.asks))
 
     def submit(self, job: Job) -> None:
         """Queue a job; one of its callbacks is called exactly once."""

@@ -257,6 +257,8 @@ class Answer:
     """The probability that the model gave to valid answers, where its engine tells."""
     coverage: float = 1.0
     """The share of the content that the model was shown."""
+    asked: str = ""
+    """As `Node.asks`, when this was answered; empty: by the model's name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +332,14 @@ class Node(Protocol):
     @property
     def model(self) -> str:
         """Which model answers there; empty until a probe or an answer has told, where no setting does."""
+        ...
+
+    @property
+    def asks(self) -> str:
+        """Whom it asks, and how, beside policy and kind: answers to one are none to another.
+
+        Empty as long as the model is not known.
+        """
         ...
 
     async def judge(self, question: Question) -> Answer:

@@ -180,7 +180,7 @@ class Sharing:
         return True
 
     def memo_of(
-        self, ask: Ask, verdict: Verdict, ruling: Ruling, model: str, *, asked_ms: float
+        self, ask: Ask, verdict: Verdict, ruling: Ruling, asked: str, *, asked_ms: float
     ) -> Memo | None:
         """What to remember of a model's answer; None: it stands for itself only."""
         case = ask.case
@@ -188,7 +188,7 @@ class Sharing:
             return None
         # The moment it was asked, on the clock that machines share.
         asked_at_ms = round(self.clock.wall_ms() - (self.clock.now_ms() - asked_ms))
-        question = self.questions.digest(case.content_digest, ask.document, case.event.kind, model)
+        question = self.questions.digest(case.content_digest, ask.document, case.event.kind, asked)
         return memo_of(verdict, ruling, ask.document.policy, question=question, asked_at_ms=asked_at_ms)
 
     # -- how it ends ----------------------------------------------------------------------------------------

@@ -146,6 +146,10 @@ class FakeNode:
         self.cancelled = 0
         self.is_closed = False
 
+    @property
+    def asks(self) -> str:
+        return self.model
+
     async def judge(self, question: Question) -> Answer:
         self.asked.append((question.event.id, now_ms()))
         self.busy += 1

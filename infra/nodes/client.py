@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import OrderedDict
+from dataclasses import replace
 from typing import NamedTuple
 
 import httpx
@@ -87,6 +88,11 @@ class HttpNode:
         """Which model is asked; empty as long as only the node knows."""
         return self._model
 
+    @property
+    def asks(self) -> str:
+        """The model, in which format, and how one comes by its scores."""
+        return self._asked_by(self._ways[0])
+
     async def judge(self, question: Question) -> Answer:
         """Ask; raises a `NodeFault`. Cancelling it closes the connection, and the node frees the slot."""
         self._in_flight += 1
@@ -132,7 +138,7 @@ class HttpNode:
                 refused = refused or fault
             else:
                 self._settle_on(way)
-                return answer
+                return replace(answer, asked=self._asked_by(way))
         raise refused or Misconfigured("no way to ask it")
 
     async def _ask_so(self, question: Question, way: Way) -> Answer:
@@ -187,6 +193,9 @@ class HttpNode:
         # Ollama lists `name:latest` for what it also answers to as `name`.
         if self.model not in models and f"{self.model}:latest" not in models:
             raise Misconfigured(f"the node does not list the model {self.model}")
+
+    def _asked_by(self, way: Way) -> str:
+        return f"{self.model} {self._settings.format} {way.name}" if self.model else ""
 
     def _settle_on(self, way: Way) -> None:
         if self._is_proven:

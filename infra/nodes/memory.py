@@ -35,7 +35,7 @@ class MemoryNode:
     ) -> None:
         self.name = name
         self.slots = settings.slots
-        self.model = chat.MODEL
+        self.model = self.asks = chat.MODEL
         self.engine = ReferenceEngine(settings, sleep)
         self.failing: NodeFault | None = None
         self._clock = clock or SystemClock()

@@ -23,6 +23,7 @@ from streams.core.judging import Case, Ruling
 from streams.core.questions import system_prompt
 from streams.core.reuse import reuse_ttl_s
 from streams.core.rules import Document
+from streams.core.scoring import LOW_MASS
 
 PERSON = Asked(prompt=b"person", model="", output_schema=b"", output_tokens_max=0)
 """How a person is asked: there is no prompt whose change would make it another question."""
@@ -59,7 +60,9 @@ def memo_of(
     operator had answers forgotten is one of those.
     """
     ttl_s = reuse_ttl_s(policy, ruling.action, (label.name for label in ruling.labels))
-    is_certain = verdict.status == "final" and verdict.decided_by in {"model", "person"}
+    is_judged = verdict.status == "final" and verdict.decided_by in {"model", "person"}
+    # Whoever gave much of its probability to what is no answer may answer otherwise the next time.
+    is_certain = is_judged and LOW_MASS not in ruling.reasons
     if not is_certain or temperature > 0 or ruling.confidence < policy.reuse_confidence or not ttl_s:
         return None
     return Memo(

@@ -19,6 +19,7 @@ from streams.core.judging import Case, Ruling
 from streams.core.questions import prompt_for
 from streams.core.reusing import Questions, answers, asked_of, may_share, memo_of
 from streams.core.rules import compile_policy
+from streams.core.scoring import LOW_MASS
 
 POLICY = Policy(
     id="default",
@@ -80,6 +81,10 @@ def test_what_the_policy_gives_no_time_answers_for_nobody(action, labels):
 @pytest.mark.parametrize(("confidence", "is_kept"), [(0.59, False), (0.6, True), (1.0, True)])
 def test_an_answer_must_be_as_sure_as_the_policy_asks(confidence, is_kept):
     assert (remembered(ruling=ruled(confidence=confidence)) is not None) is is_kept
+
+
+def test_an_answer_with_much_probability_outside_of_it_answers_for_nobody():
+    assert remembered(ruling=replace(ruled(), reasons=("model:spam", LOW_MASS))) is None
 
 
 @pytest.mark.parametrize(
