@@ -100,7 +100,7 @@ class Exchange:
             raise TimedOut(f"{self._name}: no answer within {bound_ms:.0f} ms") from None
         except NodeFault as fault:
             detail = f"{self._name}: {fault.detail}"
-            raise type(fault)(detail, retry_after_ms=fault.retry_after_ms) from None
+            raise type(fault)(detail, retry_after_ms=fault.retry_after_ms, was_sent=fault.was_sent) from None
 
 
 async def _bounded(response: httpx.Response, bytes_max: int) -> bytes | None:

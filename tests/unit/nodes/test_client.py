@@ -188,8 +188,10 @@ async def test_a_node_that_is_not_there_is_unreachable():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with http_node(f"http://127.0.0.1:{unused.getsockname()[1]}") as node:
-            with pytest.raises(Unreachable):
+            with pytest.raises(Unreachable) as caught:
                 await node.judge(question())
+            # So the question is not to blame.
+            assert caught.value.was_sent is False
             with pytest.raises(Unreachable):
                 await node.probe()
 
