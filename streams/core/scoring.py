@@ -51,17 +51,19 @@ def score_post(labels: Sequence[ScoredLabel], policy: Policy) -> Scored:
         if label is None:
             actions.append("review")
             reasons.append(UNKNOWN_LABEL)
-        elif scored.score >= label.label_at:
-            actions.append(action_at(scored.score, label))
+        elif (action := action_at(scored.score, label)) != "allow":
+            actions.append(action)
             reasons.append(f"model:{label.name}")
             carried.append(scored)
-    action = min(actions, key=GRAVITY.index)
-    return Scored(action, tuple(carried), tuple(reasons) or (NOTHING,))
+    gravest = min(actions, key=GRAVITY.index)
+    return Scored(gravest, tuple(carried), tuple(reasons) or (NOTHING,))
 
 
 def action_at(score: float, label: Label) -> Action:
-    """What a probability that carries the label leads to. A higher one never leads to a milder action."""
+    """What a label's probability leads to. A higher one never leads to a milder action."""
     # Rounded, for 0.9 + 0.02 is a little more than 0.92.
     if score >= min(1.0, round(label.block_at + DEAD_BAND, 9)):
         return "block"
-    return "review" if score >= round(label.review_at - DEAD_BAND, 9) else "label"
+    if score >= round(label.review_at - DEAD_BAND, 9):
+        return "review"
+    return "label" if score >= label.label_at else "allow"

@@ -24,6 +24,7 @@ def scored(score: float, name: str = "spam") -> tuple[ScoredLabel, ...]:
 @pytest.mark.parametrize(
     ("score", "action"),
     [
+        (0.49, "allow"),
         (0.5, "label"),
         (0.67, "label"),
         (0.68, "review"),
@@ -36,6 +37,13 @@ def scored(score: float, name: str = "spam") -> tuple[ScoredLabel, ...]:
 )
 def test_beside_review_a_person_looks_at_what_a_batch_could_tip_over(score, action):
     assert action_at(score, SPAM) == action
+
+
+def test_the_band_below_review_is_there_where_no_mere_label_comes_before_it():
+    label = Label(name="spam", description="d", label_at=0.7, review_at=0.7, block_at=0.9)
+    assert [action_at(score, label) for score in (0.67, 0.68)] == ["allow", "review"]
+    decision = score_post(scored(0.69), Policy(id="p", version=1, labels=(label,), prompts=POLICY.prompts))
+    assert (decision.action, decision.reasons) == ("review", ("model:spam",))
 
 
 @given(shares, shares, shares, shares)
