@@ -44,7 +44,8 @@ def likelihood_at(
         fitting = {
             text: _fitting(forms, said + text[len(lead) :])
             for text in token.alternatives
-            if text.startswith(lead)
+            # llama.cpp leaves out the text of control words: an end is not the beginning of every name.
+            if text and text.startswith(lead)
         }
         goes_on = len(fitting.get(token.text, ())) > 1
         for text, fits in fitting.items():

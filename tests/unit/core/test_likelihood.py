@@ -88,6 +88,11 @@ def test_a_name_that_is_the_beginning_of_another_is_told_apart_by_what_closes_it
     assert found.of["hateful"] == pytest.approx(0.675)
 
 
+def test_an_end_in_the_place_of_a_name_is_no_name():
+    found = likelihood_at([Token(b"none", {b"none": 0.6, b"": 0.4})], 0, NAMES)
+    assert (found.of["none"], found.mass) == (1.0, 0.6)
+
+
 def test_between_two_places_the_whole_tokens_count():
     tokens = [Token(text, {text: 0.5}) for text in (b"a", b"bc", b"d", b"ef")]
     assert likelihood_between(tokens, 1, 4) == 0.25
