@@ -8,7 +8,6 @@ hits. How a request is put stands in `streams.core.requests`, how the answer is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
@@ -17,6 +16,7 @@ import msgspec
 from schemas.event import AnalyzeUser, Event, HealthCheck, Kind, Moderate, ReviewBan, Scan
 from schemas.policy import Policy
 from streams.core.answers import LABELS_MAX, Wording, answer_schema, answer_tokens_max, names_offered
+from streams.core.control_words import escaped
 from streams.core.requests import OPENAI_DIALECT, Dialect, chat_body
 from streams.core.weighing import NO_LABEL
 
@@ -74,13 +74,7 @@ def document_of(event: Event) -> str:
     What a tokenizer could take for its own control words is escaped: the JSON says the same, and no post can
     end its own turn.
     """
-    text = _encode(_document(event)).decode()
-    return _CONTROL.sub(_escaped, text) if "<" in text or "[" in text else text
-
-
-def _escaped(found: re.Match[str]) -> str:
-    """The first character of a control word by its number, as JSON has it."""
-    return f"\\u{ord(found[0]):04x}"
+    return escaped(_encode(_document(event)).decode())
 
 
 def _document(event: Event) -> dict[str, object]:
@@ -99,9 +93,6 @@ def _document(event: Event) -> dict[str, object]:
         shown["context"] = dict(sorted(event.context.items()))
     return {name: value for name, value in shown.items() if value != ""}
 
-
-# The beginnings of control words: <|im_end|>, <start_of_turn>, </s>, [INST] and their like.
-_CONTROL = re.compile(r"<(?=\||/?s>|/?bos>|/?eos>|/?unk>|start_of_|end_of_|/?think)|\[(?=/?(INST|SYS)\])")
 
 _DEFAULT_PROMPT = "You judge content for a moderation system, by the labels below and nothing else."
 

@@ -7,12 +7,12 @@ policy does not know, and for a person.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from schemas.event import Event
 from schemas.policy import Policy
 from schemas.verdict import ScoredLabel
+from streams.core.control_words import parted
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "violence": ("violence", "violent", "threats", "threat"),
@@ -32,15 +32,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "harassment": ("harassment", "bullying", "insults"),
 }
 
-# Before a plain text stands in a chat template: control words would end its turn.
-_CONTROL = re.compile(r"<(?=\||/?s>|/?bos>|/?eos>|/?unk>|start_of_|end_of_|/?think)|\[(?=/?(INST|SYS)\])")
-
 
 def plain_text(event: Event) -> str:
     """The post as a guard sees it: what stands around it, and its text, as plain as guards are used to."""
     around = [f"{name}: {value}" for name, value in sorted(event.context.items())]
-    text = "\n".join((*around, event.text))
-    return _CONTROL.sub(lambda found: f"{found[0]} ", text)
+    return parted("\n".join((*around, event.text)))
 
 
 def labels_for(harms: Sequence[str], score: float, policy: Policy) -> tuple[ScoredLabel, ...]:
