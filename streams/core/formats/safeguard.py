@@ -15,7 +15,7 @@ from schemas.policy import Policy
 from schemas.verdict import ScoredLabel
 from streams.core.answers import LABELS_MAX, Judgement, UnusableAnswer, certainty
 from streams.core.formats.asking import Asking, UnsuitedKind
-from streams.core.formats.verdict_word import verdict_word
+from streams.core.formats.verdict_word import WORDS_LOGPROBS, verdict_word
 from streams.core.questions import document_of, told_of
 from streams.core.replies import Reply
 from streams.core.requests import Dialect, chat_body
@@ -35,6 +35,8 @@ def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
         raise UnsuitedKind
     system = policy_prompt(policy, kind)
     names = frozenset(label.name for label in policy.labels)
+    # They come with each token of its thoughts as well: with twenty of them a reply would take 4 MiB.
+    dialect = dialect._replace(top_logprobs=min(dialect.top_logprobs, WORDS_LOGPROBS))
     return Asking(
         kind=kind,
         bodies=(chat_body(model, system, dialect, tokens_max=OUTPUT_TOKENS_MAX),),

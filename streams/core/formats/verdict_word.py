@@ -12,6 +12,9 @@ from streams.core.replies import Reply
 UNMEASURED = 0.8
 """How sure a word without probabilities is: enough for a person to look, too little to block."""
 
+WORDS_LOGPROBS = 5
+"""Alternatives to a token that are enough to find two or three words among them."""
+
 
 class VerdictWord(NamedTuple):
     """What was said, and how likely each word was."""
