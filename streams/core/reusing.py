@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
+from typing import get_args
 
 import msgspec
 
@@ -16,7 +17,7 @@ from schemas.event import Event, Kind
 from schemas.memory import Judged, Memo
 from schemas.policy import Policy
 from schemas.verdict import Verdict
-from streams.core.answers import answer_schema, answer_tokens_max
+from streams.core.answers import Wording, answer_schema, answer_tokens_max
 from streams.core.digest import DIGEST_BYTES, Asked, question_digest
 from streams.core.injection import is_suspect
 from streams.core.judging import Case, Ruling
@@ -140,13 +141,16 @@ class Questions:
 def asked_of(policy: Policy, kind: Kind, model: str) -> Asked:
     """How `streams.core.questions` puts a question.
 
-    Prompt and schema by their hashes: they are kilobytes, and enter the digest of every question.
+    Prompts and schemas by their hashes: they are kilobytes, and enter the digest of every question. Which of
+    the wordings is used, `model` tells: it is `Node.asks`.
     """
     labels = tuple(label.name for label in policy.labels)
+    prompts = [system_prompt(policy, kind, wording) for wording in get_args(Wording)]
+    schemas = [answer_schema(kind, labels, wording) for wording in get_args(Wording)]
     return Asked(
-        prompt=_hash(system_prompt(policy, kind).encode()),
+        prompt=_hash(msgspec.json.encode(prompts)),
         model=model,
-        output_schema=_hash(msgspec.json.encode(answer_schema(kind, labels))),
+        output_schema=_hash(msgspec.json.encode(schemas)),
         output_tokens_max=answer_tokens_max(kind),
     )
 

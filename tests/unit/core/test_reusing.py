@@ -38,7 +38,7 @@ JUDGED = replace(
     VERDICT, decided_by="model", status="final", model=ModelRef(name="m-7b", node="gpu-0"), kind="moderate"
 )
 QUESTION = "9" * 32
-GOLDEN = ("7f5b62c211eed025d8ebec3796205bbe", "b96ed5c075e2c361ae10d834035910ad")
+GOLDEN = ("7f5b62c211eed025d8ebec3796205bbe", "2fa062f3e6c054b92dccdd99fa80bf15")
 CONTENT = "1" * 32
 
 
