@@ -24,13 +24,14 @@ _decode_props = msgspec.json.Decoder(_Props).decode
 
 
 def load_in(text: bytes, gauges: Gauges, slots: int | None = None) -> EngineLoad:
-    """The load; several series of one name, one for each model or replica, are added up."""
+    """The load: of several series of one name, one for each replica, the sum, but the fullest cache."""
     values = _values(text)
-    running, waiting = (_sum(values, names) for names in (gauges.running, gauges.waiting))
+    running, waiting = (_first(values, names) for names in (gauges.running, gauges.waiting))
+    usages = _first(values, gauges.cache_usage)
     return EngineLoad(
-        running=None if running is None else int(running),
-        waiting=None if waiting is None else int(waiting),
-        cache_usage=_sum(values, gauges.cache_usage),
+        running=None if running is None else int(sum(running)),
+        waiting=None if waiting is None else int(sum(waiting)),
+        cache_usage=None if usages is None else max(usages),
         slots=slots,
     )
 
@@ -43,12 +44,12 @@ def slots_in(body: bytes) -> int:
         raise BadAnswer("the response tells no slots") from None
 
 
-def _sum(values: dict[str, float], names: Sequence[str]) -> float | None:
+def _first(values: dict[str, list[float]], names: Sequence[str]) -> list[float] | None:
     return next((values[name] for name in names if name in values), None)
 
 
-def _values(text: bytes) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _values(text: bytes) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
     for line in text.decode(errors="replace").splitlines():
         if not line or line.startswith("#"):
             continue
@@ -57,7 +58,7 @@ def _values(text: bytes) -> dict[str, float]:
         rest = line.rpartition("}")[2].split() if "{" in line else line.split()[1:]
         value = _number(rest[0]) if rest else None
         if value is not None:
-            found[name] = found.get(name, 0.0) + value
+            found.setdefault(name, []).append(value)
     return found
 
 

@@ -21,6 +21,8 @@ CUT_OFF = "the answer was cut off at its limit of tokens"
 _NEGLIGIBLE = math.log(1e-5)
 """Twenty less likely ones than this change the mass in its fourth digit."""
 _EVENT = b"data:"
+_OF_A_STREAM = (_EVENT, b"event:", b":")
+"""How a stream may begin; a colon alone is a comment, by which a server says that it is still there."""
 _DONE = b"[DONE]"
 
 _decode_completion = msgspec.json.Decoder(shapes.Completion).decode
@@ -37,7 +39,7 @@ def reply_in(body: bytes, wire: Wire) -> Reply:
     try:
         match wire:
             case "openai":
-                return _streamed(body) if body.lstrip().startswith(_EVENT) else _whole(body)
+                return _streamed(body) if body.lstrip().startswith(_OF_A_STREAM) else _whole(body)
             case "ollama":
                 return _ollama(body)
             case _:
