@@ -20,6 +20,9 @@ FLAGS = {
     "loading_ms": ("MS", "answer 503 for so long, as if loading a model"),
 }
 
+COUNT_MAX = 4_194_304
+"""Of tokens and threads: as many as `nodes[].context_tokens` may say."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags are the settings of `reference_node` that one changes by hand; `--set` reaches the others."""
@@ -38,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     model = parser.add_argument_group("a real model instead, by llama.cpp (the extra `llama`)")
     model.add_argument("--gguf", metavar="FILE", help="the model; what is said of faults is not for it")
-    model.add_argument("--context", metavar="N", type=int, help="tokens of prompt and answer in each slot")
-    model.add_argument("--threads", metavar="N", type=int, help="threads; by default llama.cpp decides")
+    model.add_argument("--context", metavar="N", type=_count, help="tokens of prompt and answer in each slot")
+    model.add_argument("--threads", metavar="N", type=_count, help="threads; by default llama.cpp decides")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
 def _server(args: argparse.Namespace, settings: ReferenceNodeSettings) -> tuple[Serving, NodeKind, str]:
     """What serves, the engine that it is to those who ask, and what to say of it."""
     if args.gguf is None:
+        if args.context is not None or args.threads is not None:
+            from infra.errors import ExitCode, Failure
+
+            raise Failure("--context and --threads are for a model: --gguf FILE.", exit_code=ExitCode.USAGE)
         from infra.nodes.reference.server import ReferenceServer
 
         return ReferenceServer(settings), "penstock", "it judges by a word list and is not a language model"
@@ -69,6 +76,12 @@ def _server(args: argparse.Namespace, settings: ReferenceNodeSettings) -> tuple[
     context_tokens = CONTEXT_TOKENS if args.context is None else args.context
     server = LlamaServer(Path(args.gguf), settings, context_tokens, args.threads)
     return server, "llamacpp", f"{args.gguf}, {settings.slots} slots of {context_tokens} tokens"
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= COUNT_MAX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {COUNT_MAX}")
+    return int(text)
 
 
 def _announce(url: str, words: str) -> None:

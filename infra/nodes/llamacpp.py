@@ -31,7 +31,7 @@ class LlamaServer:
     def __init__(
         self, model: Path, settings: ReferenceNodeSettings, context_tokens: int, threads: int | None = None
     ) -> None:
-        _check(model)
+        _check(model, settings)
         self._model = model
         self._settings = settings
         self._context_tokens = context_tokens
@@ -69,7 +69,13 @@ class LlamaServer:
             ) from None
 
 
-def _check(model: Path) -> None:
+def _check(model: Path, settings: ReferenceNodeSettings) -> None:
+    if settings.ssl_cert_file:
+        raise Failure(
+            "settings: reference_node.ssl_cert_file: llama.cpp's server comes without TLS; put a proxy "
+            "before it, or leave the address on loopback.",
+            exit_code=ExitCode.USAGE,
+        )
     try:
         with model.open("rb") as file:
             is_gguf = file.read(len(MAGIC)) == MAGIC
@@ -111,6 +117,4 @@ def _parameters(llama: Any, model: Path, settings: ReferenceNodeSettings, contex
     parameters.verbosity = _SILENT
     if token := settings.token.reveal():
         parameters.api_keys = [token]
-    parameters.ssl_file_cert = settings.ssl_cert_file
-    parameters.ssl_file_key = settings.ssl_key_file
     return parameters

@@ -131,6 +131,10 @@ def test_a_data_directory_below_a_file_is_refused_with_a_sentence(tmp_path):
         (("--fault", "hang"), "needs a rate"),
         (("--slots", "0"), "reference_node.slots"),
         (("--slots", "many"), "reference_node.slots"),
+        (("--gguf", "model.gguf", "--context", "0"), "'0' is no number from 1 to"),
+        (("--gguf", "model.gguf", "--threads", "-1"), "--threads"),
+        (("--context", "4096"), "are for a model: --gguf FILE"),
+        (("--gguf", "model.gguf", "--set", "reference_node.ssl_cert_file=x.pem"), "comes without TLS"),
     ],
 )
 def test_a_mistake_in_the_flags_is_told_in_a_sentence(tmp_path, words, says):
