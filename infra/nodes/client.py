@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import httpx
 
@@ -21,6 +21,7 @@ from infra.nodes.engines.table import ENGINES
 from infra.nodes.engines.wires import decisions_in, reply_in
 from infra.nodes.exchange import Exchange
 from infra.nodes.responses import answer_of, judgement_in, models_in
+from infra.nodes.ways import Way, ways_of
 from schemas.event import PRIORITIES, Event, Kind, Priority, texts_of
 from schemas.policy import Policy
 from schemas.settings import NodeSettings
@@ -29,8 +30,7 @@ from streams.core.formats import decisions, general
 from streams.core.formats.asking import Asking, UnsuitedKind
 from streams.core.formats.table import FORMATS
 from streams.core.replies import Reply
-from streams.core.requests import Dialect
-from streams.core.windows import Views, views_of, window_bytes, worst_of
+from streams.core.windows import BYTES_PER_TOKEN, ENVELOPE_TOKENS, Views, views_of, window_bytes, worst_of
 from streams.ports import Answer, Clock, EngineLoad, Misconfigured, Question, Refused, TimedOut
 
 _log = logging.getLogger(__name__)
@@ -48,11 +48,8 @@ NARROWED_FROM_BYTES = 2_048
 """A shorter text was not refused for its length."""
 
 
-class Way(NamedTuple):
-    """One way to come by scores; a node has some, the best first, until it has shown which it knows."""
-
-    name: str
-    dialect: Dialect
+class _Unmeasured(Exception):
+    """Log-probabilities were asked for, and none came: some endpoints pass over what they do not know."""
 
 
 class HttpNode:
@@ -65,7 +62,7 @@ class HttpNode:
         self._settings = settings
         self._clock = clock
         self._engine = ENGINES[settings.kind]
-        self._ways = _ways(settings)
+        self._ways = ways_of(settings)
         self._is_proven = False
         self._askings: OrderedDict[tuple[int, Kind, str], tuple[Policy, Asking]] = OrderedDict()
         self._in_flight = 0
@@ -132,38 +129,46 @@ class HttpNode:
         for way in self._ways:
             try:
                 answer = await self._ask_so(question, way)
+            except _Unmeasured:
+                continue
             except (Refused, Misconfigured) as fault:
                 if self._is_proven:
                     raise
                 refused = refused or fault
             else:
-                self._settle_on(way)
                 return replace(answer, asked=self._asked_by(way))
         raise refused or Misconfigured("no way to ask it")
 
     async def _ask_so(self, question: Question, way: Way) -> Answer:
         model = self.model or await self._first_model()
         asking = self._asking(question.policy, question.event.kind, model, way)
-        room = window_bytes(self._settings.context_tokens, asking.overhead_bytes, asking.output_tokens_max)
-        is_long = _size_of(question.event) >= NARROWED_FROM_BYTES
+        room = self._room_for(asking)
+        refused = Refused("longer than a slot's context, however it is cut")
         for narrowing in range(NARROWINGS_MAX + 1):
             views = views_of(question.event, room >> narrowing, _chance.random())
+            if self._engine.cuts_unsaid and not _is_within(room, views, asking):
+                continue
             try:
-                return await self._ask_about(views, asking, question, model)
-            except Refused:
-                if not is_long or narrowing == NARROWINGS_MAX:
+                return await self._ask_about(views, asking, question, way)
+            except Refused as fault:
+                if _size_of(question.event) < NARROWED_FROM_BYTES:
                     raise
-        raise AssertionError("the last narrowing returns or raises")
+                refused = fault
+        raise refused
 
-    async def _ask_about(self, views: Views, asking: Asking, question: Question, model: str) -> Answer:
+    async def _ask_about(self, views: Views, asking: Asking, question: Question, way: Way) -> Answer:
         """About each window in turn, since a question has one slot; the worst answer is that of the whole."""
         replies: list[Reply] = []
         judgements: list[Judgement] = []
         for event in views.events:
             told = [await self._send(body, asking, question) for body in asking.build(event)]
+            self._check_measured(told, way)
             judgements.append(judgement_in(asking, told))
             replies += told
-        return answer_of(worst_of(judgements), replies, model, coverage=views.coverage)
+        # What is no post is asked in a chat, whatever the way: that says nothing of the other endpoint.
+        if asking.endpoint == "decisions" or way.name != "decisions":
+            self._settle_on(way)
+        return answer_of(worst_of(judgements), replies, self.model, coverage=views.coverage)
 
     async def _send(self, body: bytes, asking: Asking, question: Question) -> Reply:
         headers = {"traceparent": question.traceparent} if question.traceparent else {}
@@ -172,6 +177,18 @@ class HttpNode:
             return decisions_in(made, self._engine.decisions)
         body = self._prioritised(body, question.priority)
         return reply_in(await self._exchange.post(self._chat_url, body, headers), self._engine.dialect.wire)
+
+    def _room_for(self, asking: Asking) -> int:
+        """The bytes of content that fit a slot; of one that cuts, for sure: no token is less than a byte."""
+        bytes_per_token = 1 if self._engine.cuts_unsaid else BYTES_PER_TOKEN
+        return window_bytes(
+            self._settings.context_tokens, asking.overhead_bytes, asking.output_tokens_max, bytes_per_token
+        )
+
+    def _check_measured(self, told: Sequence[Reply], way: Way) -> None:
+        """Before a node is known: whether it tells what this way asks for."""
+        if way.name == "logprobs" and not self._is_proven and not any(reply.tokens for reply in told):
+            raise _Unmeasured
 
     def _prioritised(self, body: bytes, priority: Priority | None) -> bytes:
         """The request with its priority, in the engine's direction, behind all that is cached."""
@@ -236,22 +253,9 @@ class HttpNode:
         return bound_ms
 
 
-def _ways(settings: NodeSettings) -> tuple[Way, ...]:
-    """The ways to try, the one that is wished for first; words are understood by all."""
-    engine = ENGINES[settings.kind]
-    measured = engine.dialect
-    if measured.wire == "ollama":
-        measured = measured._replace(context_tokens=settings.context_tokens)
-    words = Way("words", measured._replace(top_logprobs=0))
-    logprobs = (Way("logprobs", measured),) if measured.top_logprobs else ()
-    match settings.confidence:
-        case "words":
-            return (words,)
-        case "logprobs":
-            return (*logprobs, words)
-        case "decisions":
-            by_decisions = (Way("decisions", measured),) if engine.decisions else ()
-            return (*by_decisions, *logprobs, words)
+def _is_within(room: int, views: Views, asking: Asking) -> bool:
+    """Whether each window, written as it is sent, with its escapes and its envelope, has room."""
+    return all(len(asking.show(event).encode()) <= room + ENVELOPE_TOKENS // 2 for event in views.events)
 
 
 def _size_of(event: Event) -> int:

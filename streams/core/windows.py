@@ -23,6 +23,10 @@ BYTES_PER_TOKEN = 3
 """A whole character of Chinese, three quarters of a token of English: most texts need fewer tokens than
 this says, and for those that need more the engine refuses, and the window is narrowed."""
 
+ENVELOPE_TOKENS = 64
+"""What stands around the content beside the prompt: the JSON that it is put in, and what a chat template
+writes around each message."""
+
 WINDOW_BYTES_MIN = 512
 
 
@@ -33,10 +37,15 @@ class Views(NamedTuple):
     coverage: float = 1.0
 
 
-def window_bytes(context_tokens: int, overhead_bytes: int, output_tokens_max: int) -> int:
+def window_bytes(
+    context_tokens: int,
+    overhead_bytes: int,
+    output_tokens_max: int,
+    bytes_per_token: int = BYTES_PER_TOKEN,
+) -> int:
     """The bytes of content for which a context has room."""
-    left = context_tokens - output_tokens_max - overhead_bytes // BYTES_PER_TOKEN
-    return max(WINDOW_BYTES_MIN, left * BYTES_PER_TOKEN)
+    left = context_tokens - output_tokens_max - overhead_bytes // bytes_per_token - ENVELOPE_TOKENS
+    return max(WINDOW_BYTES_MIN, left * bytes_per_token)
 
 
 def views_of(event: Event, bytes_max: int, draw: float) -> Views:

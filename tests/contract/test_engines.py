@@ -9,14 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from engine_replies import ERRORS, METRICS, REPLIES, SGLANG_DECISIONS, VLLM_DECISIONS
+from engine_replies import ERRORS, METRICS, REPLIES, SGLANG_DECISIONS, SPAM, VLLM_DECISIONS
 from nodes import EVENTS, POLICY, http_node, question, reference_node
 
+from infra.errors import ExitCode, Failure
 from infra.nodes.client import HttpNode
 from infra.nodes.engines.loads import load_in
 from infra.nodes.engines.table import ENGINES
+from infra.nodes.engines.wires import reply_in
 from schemas.event import Moderate
+from schemas.settings import NodeSettings
 from streams import ports
+from streams.clock import SystemClock
 from streams.core.windows import WINDOW_BYTES_MIN
 from streams.ports import EngineLoad, Misconfigured, Question, Refused
 
@@ -56,6 +60,13 @@ async def engine(kind: str, told: Told, **settings: Any) -> AsyncIterator[HttpNo
             yield node
     finally:
         await runner.cleanup()
+
+
+encoded = msgspec.json.encode
+
+
+def is_about_percents(body: dict[str, Any]) -> bool:
+    return b"percent" in encoded(body["response_format"])
 
 
 def answering(kind: str, answer: Any = None) -> Told:
@@ -117,6 +128,10 @@ async def test_an_engines_errors_say_whose_fault_it_was(kind, status, body, faul
     assert word in str(caught.value)
     sentence = msgspec.json.decode(body).get("message", "")
     assert not sentence or sentence not in str(caught.value)
+
+
+def test_a_stream_may_begin_with_a_sign_of_life():
+    assert reply_in(b": still reading\n\n" + REPLIES["llamacpp"], "openai").content == SPAM
 
 
 # -- priorities, slots, load
@@ -196,6 +211,29 @@ async def test_an_engine_that_decides_nothing_is_asked_for_words_once_and_for_al
     assert "knows no decisions" in caplog.text
 
 
+async def test_a_ban_says_nothing_of_whether_an_engine_decides():
+    said = b'{"choices":[{"message":{"content":"{\\"outcome\\":\\"uphold\\",\\"percent\\":90}"}}]}'
+    ban = answering("vllm", lambda body: said if b"ban" in msgspec.json.encode(body) else REPLIES["vllm"])
+    async with engine("vllm", ban, confidence="decisions") as node:
+        assert (await node.judge(Question(EVENTS["review_ban"], POLICY))).result.outcome == "uphold"
+        # Here it has no such endpoint, which the ban did not show.
+        assert (await node.judge(question())).labels
+        assert "by logprobs" in repr(node)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"penstock", "ollama", "llamacpp"}))
+async def test_an_endpoint_that_passes_over_log_probabilities_is_asked_for_percentages(kind, caplog):
+    """A name alone would score the same for every post, and nothing would ever be blocked."""
+    names = {"choices": [{"message": {"content": SPAM}, "finish_reason": "stop"}]}
+    told = answering(kind, lambda body: REPLIES["penstock"] if is_about_percents(body) else encoded(names))
+    async with engine(kind, told) as node:
+        answers = [await node.judge(question()) for _ in range(2)]
+    assert [answer.labels[0].score for answer in answers] == [0.9, 0.9]
+    assert [is_about_percents(body) for body in told.bodies(CHAT[kind])] == [False, True, True]
+    assert answers[0].asked == "m general words"
+    assert "knows no logprobs" in caplog.text
+
+
 async def test_an_endpoint_that_refuses_log_probabilities_is_asked_without():
     words = REPLIES["penstock"]
     told = answering("openai", lambda body: (400, b"{}") if body.get("logprobs") else words)
@@ -231,6 +269,14 @@ async def test_a_guard_model_that_is_asked_about_an_account_refuses():
     assert told.asked == []
 
 
+@pytest.mark.parametrize("kind", [kind for kind, one in ENGINES.items() if not one.fills_templates])
+def test_a_guideline_that_an_engine_would_pass_over_is_refused_at_start(kind):
+    settings = NodeSettings(url="http://node", name="n1", kind=kind, format="shield_gemma")
+    with pytest.raises(Failure, match=f"n1: the format shield_gemma .*vllm.*, and {kind} is none") as refused:
+        HttpNode(settings, SystemClock())
+    assert refused.value.exit_code == ExitCode.USAGE
+
+
 # -- long posts
 
 
@@ -264,6 +310,30 @@ async def test_a_window_that_the_engine_refuses_is_narrowed():
     assert sizes == sorted(sizes, reverse=True)
     assert all(size > 4_000 for size in sizes[:-3])
     assert 0 < answer.coverage < 0.25
+
+
+@pytest.mark.parametrize("post", ["x" * 60_000, "\x01" * 9_000, "\n" * 5_000, "\u4e2d" * 5_000, "x" * 4_000])
+async def test_an_engine_that_cuts_without_a_word_gets_nothing_that_it_could_cut(post):
+    context_tokens = 4_096
+    told = answering("ollama-v1")
+    async with engine("ollama-v1", told, context_tokens=context_tokens) as node:
+        answer = await node.judge(question(post))
+    bodies = told.bodies(CHAT["ollama-v1"])
+    for body in bodies:
+        # No token is shorter than a byte.
+        sent = sum(len(message["content"].encode()) for message in body["messages"])
+        assert sent + body["max_tokens"] <= context_tokens
+    assert answer.coverage == pytest.approx(
+        min(1.0, sum(len(shown(body).encode()) for body in bodies) / len(post.encode())), abs=1e-3
+    )
+
+
+async def test_what_would_be_cut_however_short_is_refused_and_not_sent():
+    told = answering("ollama-v1")
+    async with engine("ollama-v1", told, context_tokens=512) as node:
+        with pytest.raises(Refused, match="longer than a slot's context"):
+            await node.judge(question("\x01" * 5_000))
+    assert told.asked == []
 
 
 @pytest.mark.parametrize(("size", "tries"), [(100, 1), (60_000, 4)])

@@ -44,5 +44,9 @@ class Engine(NamedTuple):
     """How it spells `/v1/decisions`, where newer releases have it."""
     keep_alive_s: float = KEEP_ALIVE_S
     """How long we keep an idle connection; 0: each is for one request."""
+    fills_templates: bool = False
+    """Whether a request can give its chat template a variable, as ShieldGemma's guideline is given."""
+    cuts_unsaid: bool = False
+    """Whether it cuts what is longer than its context without a word; then nothing longer may be sent."""
     is_sequential: bool = False
     """Whether it runs its slots one after the other rather than as one growing batch."""

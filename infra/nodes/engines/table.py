@@ -30,6 +30,7 @@ ENGINES: dict[NodeKind, Engine] = {
         ),
         urgent_first="lowest",
         decisions="vllm",
+        fills_templates=True,
     ),
     # Its /health generates a token and takes a second at least; /ready only looks.
     "sglang": Engine(
@@ -38,6 +39,7 @@ ENGINES: dict[NodeKind, Engine] = {
         gauges=Gauges(("sglang:num_running_reqs",), ("sglang:num_queue_reqs",), ("sglang:token_usage",)),
         urgent_first="highest",
         decisions="sglang",
+        fills_templates=True,
     ),
     # Its documentation has the schema stand flat beside the type. The server reads OpenAI's nesting, and
     # takes the flat one for a wish for any JSON at all. It notices that a client has gone only while it
@@ -48,6 +50,7 @@ ENGINES: dict[NodeKind, Engine] = {
         gauges=Gauges(("llamacpp:requests_processing",), ("llamacpp:requests_deferred",)),
         slots_path="/props",
         keep_alive_s=0.0,
+        fills_templates=True,
     ),
     # Its own interface, because only there can it be told not to cut what is too long. It has no health page;
     # the list of models is cheap and says whether ours is there.
@@ -60,6 +63,7 @@ ENGINES: dict[NodeKind, Engine] = {
     "ollama-v1": Engine(
         dialect=Dialect(extras={"reasoning_effort": "none"}, top_logprobs=_MOST),
         health_path=MODELS_PATH,
+        cuts_unsaid=True,
         is_sequential=True,
     ),
     # It tells five alternatives at most.

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from schemas.event import AnalyzeUser, HealthCheck, Moderate, ReviewBan, Scan
 from schemas.verdict import Result, ScoredLabel
 from streams.core.answers import Judgement
-from streams.core.windows import WINDOW_BYTES_MIN, WINDOWS_MAX, views_of, window_bytes, worst_of
+from streams.core.windows import (
+    ENVELOPE_TOKENS,
+    WINDOW_BYTES_MIN,
+    WINDOWS_MAX,
+    views_of,
+    window_bytes,
+    worst_of,
+)
 
 ROOM = WINDOW_BYTES_MIN
 texts = st.text(st.characters(codec="utf-8"), max_size=40).map(lambda text: (text or "x") * 60)
@@ -85,7 +92,8 @@ def test_of_many_texts_as_many_are_shown_as_fit_in_their_order(event, field, dra
 
 
 def test_a_context_that_is_too_small_leaves_a_little_room_all_the_same():
-    assert window_bytes(8_192, 3_000, 92) == 3 * (8_192 - 1_000 - 92)
+    assert window_bytes(8_192, 3_000, 92) == 3 * (8_192 - 1_000 - 92 - ENVELOPE_TOKENS)
+    assert window_bytes(8_192, 3_000, 92, 1) == 8_192 - 3_000 - 92 - ENVELOPE_TOKENS
     assert window_bytes(512, 30_000, 92) == WINDOW_BYTES_MIN
 
 
