@@ -31,7 +31,9 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """Its address; empty where nobody answers."""
     kafka_problem: str = ""
     node: str = ""
-    """The reference node of this data directory, if it runs."""
+    """The address of this data directory's node, if it runs …"""
+    node_is: str = ""
+    """… and which it is: the reference node, or a model."""
     lag: tuple[Lag, ...] = ()
     workers: dict[str, WorkerStatus | None] = {}
     """None: it runs, and does not answer."""
@@ -57,6 +59,7 @@ def look(settings: Settings) -> Picture:
         kafka=kafka,
         kafka_problem=problem,
         node=node.url if node else "",
+        node_is=node.node if node else "",
         lag=tuple(lag),
         workers=worker_statuses(data_dir),
     )
@@ -66,7 +69,7 @@ def told(picture: Picture) -> Iterator[str]:
     """The picture for a person, line by line."""
     yield f"kafka     {picture.kafka or 'not reached'}"
     if picture.node:
-        yield f"node      {picture.node} (the reference node)"
+        yield f"node      {picture.node} ({picture.node_is})"
     for one in picture.lag:
         if one.records:
             yield f"lag       {one.topic}: {counted(one.records, 'record')} before {one.stage}"

@@ -41,6 +41,11 @@ class Address(msgspec.Struct, frozen=True):
     kind: NodeKind = "penstock"
     """Of a node: which engine it is to those who ask it."""
 
+    @property
+    def node(self) -> str:
+        """What such a node is called before people."""
+        return "the reference node" if self.kind == "penstock" else f"a model, by {self.kind}"
+
 
 _decode_address = msgspec.json.Decoder(Address).decode
 

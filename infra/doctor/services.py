@@ -90,11 +90,11 @@ def of_nodes(settings: Settings) -> Iterator[Finding]:
     if address is None:
         yield warn("node", "no node is set, and the reference node does not run", f"set `nodes`; {_BY_UP}")
     elif ask(f"{address.url}/health")[0] == http.client.OK:
-        yield ok("node", f"the reference node at {address.url}")
+        yield ok("node", f"{address.node} at {address.url}")
     else:
         yield fail(
             "node",
-            f"the reference node at {address.url} runs (pid {address.pid}) and does not answer",
+            f"{address.node} at {address.url} runs (pid {address.pid}) and does not answer",
             "see its log, or start it anew",
             ExitCode.NODE_UNREACHABLE,
         )

@@ -1,4 +1,4 @@
-"""The nodes that the settings name; without any, the reference node of the data directory."""
+"""The nodes that the settings name; else that of the data directory: the reference node or a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _reference_node(settings: Settings) -> NodeSettings:
     reference = settings.reference_node
     return NodeSettings(
         url=address.url,
-        name="reference",
+        name="reference" if address.kind == "penstock" else address.kind,
         kind=address.kind,
         slots=reference.slots,
         token=reference.token,
