@@ -6,6 +6,7 @@ patterns. Counted in CPU time, the least of several, as not every machine counts
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -74,6 +75,15 @@ HOSTILE = {
     "flags": "🇸🇪🇽",
     "joined families": "👩\u200d👩\u200d👧\u200d👦",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_what_others_left():
+    """As a worker does once it has started: what stands is not looked at again and again by the collector."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
