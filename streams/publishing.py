@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import confluent_kafka as ck
 
@@ -27,6 +28,12 @@ _FILL = 0.9
 # A record that a broker refused at once (a topic that is gone, a right that is missing) is not offered again
 # sooner: the loop would do nothing else.
 _REPEAT_S = 0.1
+# A delivery timeout ends thousands of records at once. So long a turn looks into failures and offers records
+# again; the loop goes round before it goes on.
+_SLICE_S = 0.002
+# To be told of a failure takes about a microsecond. So many are taken down before somebody looks into them;
+# the others wait in librdkafka.
+_FAILURES_MAX = 500
 # librdkafka asks for a topic that is gone until the delivery timeout, in silence. A broker that is restarted
 # is back sooner.
 _UNCONFIRMED_S = 10.0
@@ -118,6 +125,20 @@ class _Flight:
             self.confirmed.set_result(self.offset)
 
 
+class _Failure(NamedTuple):
+    """A report that was taken down, and nobody has looked into yet."""
+
+    flight: _Flight
+    bulk: Sequence[int]
+    """The positions of those that were handed over together; the message says which of them."""
+    error: ck.KafkaError
+    message: ck.Message
+
+
+class _Enough(Exception):
+    """Raised out of a report: librdkafka then keeps the others for the next poll."""
+
+
 class KafkaPublisher:
     """The real one. Lives on one event loop; start nothing, close it at the end."""
 
@@ -142,14 +163,16 @@ class KafkaPublisher:
         self._on_fatal = on_fatal
         self._on_forbidden = on_forbidden or (lambda missing: on_fatal(str(missing)))
         self._on_trouble = on_trouble
+        self._failures: deque[_Failure] = deque()
         self._again: deque[tuple[_Flight, int]] = deque()
         self._repeat_at_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self.fatal = ""
         """The reason, once the producer can never write again."""
 
     def __repr__(self) -> str:
-        return f"<KafkaPublisher | {self._in_flight} in flight, {len(self._again)} to repeat>"
+        refused = len(self._again) + len(self._failures)
+        return f"<KafkaPublisher | {self._in_flight} in flight, {refused} to repeat>"
 
     async def room(self, records: int, size_bytes: int) -> None:
         """Wait until so much more fits in the local queue."""
@@ -191,7 +214,10 @@ class KafkaPublisher:
         left = self._left
         for producer in self._producers:
             producer.purge()
-        self._poll()
+        while self._poll():
+            # Of what is given up nobody wants to know; what was confirmed in the last moment, is.
+            self._failures.clear()
+            await asyncio.sleep(0)
         return left
 
     @property
@@ -204,15 +230,20 @@ class KafkaPublisher:
 
     @property
     def _left(self) -> int:
-        return self._in_flight + len(self._again)
+        return self._in_flight + len(self._failures) + len(self._again)
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
+        """Collect reports; whether failures were left for the next time."""
+        is_enough = False
         for producer in self._producers:
             try:
                 producer.poll(0)
+            except _Enough:
+                is_enough = True
             except ck.KafkaException as fatal:
                 # Of a fatal error confluent-kafka does not tell `error_cb`: it raises it here.
                 self._on_error(fatal.args[0])
+        return is_enough
 
     def _hand_over(self, flight: _Flight, positions: Sequence[int]) -> None:
         """Records with headers go one by one, the others in bulk, which knows no headers.
@@ -235,7 +266,10 @@ class KafkaPublisher:
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
             if error is None:
                 flight.stands_at(message)
-            self._reported(flight, position, error)
+                self._passed(flight, position)
+                self._finish_one(flight)
+            else:
+                self._take_down(_Failure(flight, (position,), error, message))
 
         producer = self._one_by_one() if position in flight.alone else self._producer
         try:
@@ -250,7 +284,7 @@ class KafkaPublisher:
         except BufferError:
             self._again.append((flight, position))
         except ck.KafkaException as refusal:
-            self._reported(flight, position, refusal.args[0])
+            self._failed(flight, position, refusal.args[0])
 
     def _one_by_one(self) -> ck.Producer:
         """A producer whose batches hold one record each; hardly any worker will ever need it."""
@@ -272,21 +306,24 @@ class KafkaPublisher:
                     self._passed(flight, positions[0])
                 self._finish_one(flight)
             else:
-                self._reported(flight, flight.position_of(message, positions), error)
+                self._take_down(_Failure(flight, positions, error, message))
 
         if self._producer.produce_batch(topic, messages, partition, on_delivery=report) == len(messages):
             return
         for position, message in zip(positions, messages, strict=True):
             error: Any = message.get("_error")
             if error is not None:
-                self._reported(flight, position, error)
+                self._failed(flight, position, error)
 
-    def _reported(self, flight: _Flight, position: int, error: ck.KafkaError | None) -> None:
-        """A record's fate: confirmed, hopeless, or to be tried again."""
-        if error is None:
-            self._passed(flight, position)
-            self._finish_one(flight)
-        elif error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE and position not in flight.alone:
+    def _take_down(self, failure: _Failure) -> None:
+        """Called by librdkafka, which has thousands more of them, perhaps."""
+        self._failures.append(failure)
+        if len(self._failures) >= _FAILURES_MAX:
+            raise _Enough
+
+    def _failed(self, flight: _Flight, position: int, error: ck.KafkaError) -> None:
+        """A record was not taken: it is hopeless, or to be tried again."""
+        if error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE and position not in flight.alone:
             # A broker refuses a batch whole, for one record or for all together.
             flight.alone.add(position)
             self._again.append((flight, position))
@@ -369,25 +406,45 @@ class KafkaPublisher:
 
     def _tick(self) -> None:
         self._timer = None
+        has_more = False
         try:
-            self._turn()
+            has_more = self._turn()
             self._look_at_the_oldest()
         finally:
-            if self._left:
+            if has_more:
+                self._timer = asyncio.get_running_loop().call_soon(self._tick)
+            elif self._left:
                 self._arm()
 
-    def _turn(self) -> None:
-        """Collect reports, and give refused records another try while there is room."""
+    def _turn(self) -> bool:
+        """Collect reports, and give refused records another try; whether there is more of that to do."""
+        until_s = time.monotonic() + _SLICE_S
         self._poll()
+        return self._look_into_failures(until_s) or self._offer_again(until_s)
+
+    def _look_into_failures(self, until_s: float) -> bool:
+        """See what becomes of the records; whether the time is over."""
+        while self._failures:
+            flight, bulk, error, message = self._failures.popleft()
+            self._failed(flight, flight.position_of(message, bulk), error)
+            if time.monotonic() >= until_s:
+                return True
+        return False
+
+    def _offer_again(self, until_s: float) -> bool:
+        """Give refused records another try while there is room; whether the time is over."""
         if asyncio.get_running_loop().time() < self._repeat_at_s:
-            return
+            return False
         for _ in range(min(len(self._again), max(0, self._records_max - self._in_flight))):
             flight, position = self._again.popleft()
             left = len(self._again)
             self._hand_over(flight, (position,))
             if len(self._again) > left:
                 # It came back at once: the queue is full of bytes, and the next would come back, too.
-                return
+                return False
+            if time.monotonic() >= until_s:
+                return True
+        return False
 
 
 def _now_s() -> float:
