@@ -33,6 +33,7 @@ from infra.kafka import (
 )
 from infra.logs import set_level
 from infra.memories import memories_of
+from infra.mishaps import listen
 from infra.nodes.configured import nodes_of
 from infra.reasons import code_of, last_words, told
 from infra.running import tell, untell
@@ -141,6 +142,7 @@ class Worker:
     async def run(self) -> ExitCode:
         """Work until a signal, or until something happens after which the worker may not go on."""
         loop = asyncio.get_running_loop()
+        listen(loop, self.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)

@@ -1,7 +1,8 @@
 """From confirmed to settled: what became of a record is published, and only then is the record settled.
 
 Where Kafka refuses what we publish for good (too large, most likely), the record becomes a dead letter; where
-it refuses even that, one without payload, key and headers says so.
+it refuses even that, one without payload, key and headers says so. What raises here raises in a callback of
+the loop: a bug, for which the worker stops (`infra.mishaps`).
 """
 
 from __future__ import annotations

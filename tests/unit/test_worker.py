@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
-from stages import book
+from stages import TOPICS, FakePublisher, book, fetched, records
 
 from infra.errors import ExitCode
 from infra.settings import load
@@ -19,9 +19,12 @@ from schemas.event import PRIORITIES
 from streams.app import stage_app
 from streams.clock import ManualClock
 from streams.core.orders import Orders
+from streams.dead_lettering import DeadLetters
 from streams.fetching import TransportOptions
-from streams.observing import AWAY_AFTER_MS
+from streams.observing import AWAY_AFTER_MS, Tally
+from streams.ports import Outgoing
 from streams.rescuing import Rescuer
+from streams.settling import Settling
 
 
 @pytest.fixture
@@ -108,3 +111,30 @@ async def test_a_stage_that_finds_no_kafka_fails_with_its_reason_and_prints_noth
         assert isinstance(app.crash_reason, KafkaConnectionError)
         await app.stop()
     assert capfd.readouterr().err == ""
+
+
+async def test_a_bug_in_what_follows_a_confirmation_stops_the_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The verdict is refused, and the dead letter that is to take its place cannot be made."""
+    partitions, publisher = book(ManualClock()), FakePublisher()
+    topic = TOPICS.content("low")
+    partitions.open([(topic, 0)])
+    batch = fetched(partitions, records(topic, [b"x"]))
+
+    def unmade(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("what somebody wrote")
+
+    async def start(_: Worker) -> None:
+        letters = DeadLetters("triage", TOPICS, ManualClock())
+        monkeypatch.setattr(letters, "of", unmade)
+        Settling(publisher, letters, Tally()).settle_batch(batch, [Outgoing("out", 0, None, b"v")])
+        publisher.handed[0].refuse(0)
+
+    monkeypatch.setattr(Worker, "_start", start)
+    async with asyncio.timeout(30):
+        assert await worker.run() == ExitCode.UNEXPECTED
+    assert partitions.awaited == 1
+    assert "ZeroDivisionError at streams.settling:" in worker.last_words
+    assert "Exit code 1: unexpected" in worker.last_words
+    assert "what somebody wrote" not in worker.last_words + caplog.text
