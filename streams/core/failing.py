@@ -16,10 +16,12 @@ from typing import NamedTuple
 class Patience:
     """How long a stage may fail, and at how much."""
 
-    tries_max: int = 6
+    tries_max: int = 7
     wait_ms_first: float = 200.0
     wait_ms_max: float = 5_000.0
-    """The pauses double: with six tries they are 0.2 + 0.4 + 0.8 + 1.6 + 3.2 = 6.2 s together."""
+    """The pauses double. The second try comes at once, so seven have five pauses between them: 0.2 + 0.4 +
+    0.8 + 1.6 + 3.2 = 6.2 s together.
+    """
     tries_of_few: int = 3
     """So often one of a few is tried while others pass: at once, and after the first pause."""
     few_max: int = 3

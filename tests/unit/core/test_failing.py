@@ -41,6 +41,13 @@ def test_where_none_passes_all_are_tried_again_after_growing_pauses():
     assert weighed(*[alone(2)] * 9) == Again((), 0, 100)
 
 
+def test_a_stumble_of_six_seconds_costs_nobody_anything():
+    """As the engine's page says: seven tries, over 6.2 s."""
+    patience = Patience()
+    pauses = [pause_ms(tries, patience) for tries in range(1, patience.tries_max)]
+    assert (len(pauses) + 1, sum(pauses)) == (7, 6_200)
+
+
 def test_more_than_a_few_get_all_tries_though_others_pass():
     assert weighed(*[among_others(2)] * 2) == Again((0, 1), 0, 100)
     assert weighed(*[among_others(2)] * 3) == Again((), 0, 100)

@@ -112,6 +112,17 @@ async def test_what_is_over_soon_costs_nobody_anything():
 
 
 @virtual
+async def test_a_stage_that_is_broken_for_six_seconds_is_well_again_before_anybody_is_condemned():
+    stage = Stage()
+    ends_ms = now_ms() + 6_100
+    stage.is_bad = lambda _: now_ms() < ends_ms
+    stage.failing = Failing(stage.partitions, condemn=stage.condemn, stop_worker=stage.stopped.append)
+    await stage.failing.handle(stage.batch(50), stage.handle)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert (stage.condemned, sorted(stage.passed), stage.stopped) == ([], [*range(50)], [])
+
+
+@virtual
 async def test_a_step_that_stumbles_for_a_moment_condemns_nobody_though_others_pass():
     """A third of all tries fail for 300 ms: what the step leans on was busy, say, and is well again."""
     stage = Stage()
