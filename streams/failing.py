@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from streams.cancelling import times_cancelled
-from streams.core.failing import Again, Hopeless, Patience, TooMany, Trial, weigh
+from streams.core.failing import Again, Hopeless, Patience, TooMany, Trial, pause_ms, weigh
+from streams.core.pausing import Pausing
 from streams.partitions import Batch, Partitions
 from streams.ports import Record
 from streams.turns import ByAndBy
@@ -22,6 +25,8 @@ from streams.turns import ByAndBy
 T = TypeVar("T")
 
 _MINUTE_MS = 60_000.0
+# Those whose pauses end so close together are tried in one round: a round weighs all that failed at a step.
+_TOGETHER_MS = 20.0
 
 
 class CrashLoop(Exception):
@@ -106,6 +111,8 @@ class Failing:
         self._patience = patience or Patience()
         self._steps: defaultdict[str, _Step] = defaultdict(_Step)
         self._suspects: dict[_Suspect, None] = {}  # As a set that keeps its order.
+        self._pausing: Pausing[_Suspect] = Pausing()  # The same; who was condemned may still stand there.
+        self._came = asyncio.Event()
         self._given_up: ByAndBy[_Suspect] = ByAndBy(_abandon)
         self._retrying: asyncio.Task[None] | None = None
         partitions.on_drain.append(self._give_up)
@@ -164,8 +171,14 @@ class Failing:
     ) -> None:
         self._partitions.counts.failures += 1
         known = self._steps[step]
-        self._suspects[_Suspect(known, batch, record, again, bug, known.passed)] = None
+        suspect = _Suspect(known, batch, record, again, bug, known.passed)
+        self._suspects[suspect] = None
+        self._pausing.come(suspect, urgency=self._urgency_of(suspect))
+        self._came.set()
         self._begin()
+
+    def _urgency_of(self, suspect: _Suspect) -> int:
+        return self._partitions.urgency_of(suspect.record.topic)
 
     def _begin(self) -> None:
         if self._retrying is None:
@@ -187,17 +200,35 @@ class Failing:
         """A drain has begun: whoever comes next may have more luck."""
         self._given_up.add(self._suspects)
         self._suspects.clear()
+        self._pausing.clear()
+        self._came.set()
 
     # -- trying again ---------------------------------------------------------------------------------------
 
     async def _retry(self) -> None:
         """Try all again until each has passed or is condemned, or the worker must stop."""
-        wait_ms = 0.0
         while self._suspects:
-            await asyncio.sleep(wait_ms / 1_000)
-            for suspect in tuple(self._suspects):
+            await self._round()
+            await self._pause()
+
+    async def _round(self) -> None:
+        """Try those whose pause is over, the most urgent first."""
+        tried = []
+        # No more than these: who comes meanwhile may go before others, whose turn is in the next round.
+        for _ in range(self._pausing.ready(self.clock.now_ms() + _TOGETHER_MS)):
+            if (suspect := self._pausing.take()) is not None:
+                tried.append(suspect)
                 await self._try(suspect)
-            wait_ms = self._consequences()
+        self._consequences([suspect for suspect in tried if suspect in self._suspects])
+
+    async def _pause(self) -> None:
+        """Wait until the first pause is over, or somebody comes who needs none."""
+        self._came.clear()
+        wait_ms = self._pausing.wait_ms(self.clock.now_ms())
+        if self._suspects and wait_ms:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_ms / 1_000):
+                    await self._came.wait()
 
     async def _try(self, suspect: _Suspect) -> None:
         # Others have their turn after each: this may be thousands.
@@ -216,6 +247,8 @@ class Failing:
     def _take_back(self, suspect: _Suspect) -> None:
         if suspect.batch.is_wanted:
             self._suspects[suspect] = None
+            until_ms = self.clock.now_ms() + pause_ms(suspect.tries, self._patience)
+            self._pausing.pause(suspect, urgency=self._urgency_of(suspect), until_ms=until_ms)
         else:
             _abandon(suspect)
 
@@ -231,34 +264,39 @@ class Failing:
             return False
         return True
 
-    def _consequences(self) -> float:
-        """Condemn, or stop the worker; how long to wait before the next round."""
-        by_step: defaultdict[_Step, list[_Suspect]] = defaultdict(list)
-        for suspect in self._suspects:
-            by_step[suspect.step].append(suspect)
-        waits_ms = [0.0]
-        for step, suspects in by_step.items():
-            lately = step.condemned_since(self.clock.now_ms() - _MINUTE_MS)
-            match weigh(
-                [Trial(suspect.tries, suspect.is_witnessed) for suspect in suspects],
-                self._patience,
-                unwitnessed=step.unwitnessed,
-                condemned_lately=lately,
-            ):
-                case Hopeless():
-                    self._stop(suspects)
-                    return 0.0
-                case TooMany(condemned):
-                    self._stop([suspects[position] for position in condemned], condemned=lately)
-                    return 0.0
-                case Again(condemned, unwitnessed, wait_ms):
-                    step.unwitnessed += unwitnessed
-                    for position in condemned:
-                        self._bury(suspects[position])
-                    if len(condemned) < len(suspects):
-                        waits_ms.append(wait_ms)
-        self._partitions.counts.backoffs += max(waits_ms) > 0
-        return max(waits_ms)
+    def _consequences(self, tried: Sequence[_Suspect]) -> None:
+        """Condemn, or stop the worker, after a round in which these have failed again."""
+        for step in {suspect.step for suspect in tried if self._may_end(suspect)}:
+            suspects = [suspect for suspect in self._suspects if suspect.step is step]
+            if not self._weigh(step, suspects, frozenset(tried)):
+                return
+        self._partitions.counts.backoffs += any(suspect in self._suspects for suspect in tried)
+
+    def _may_end(self, suspect: _Suspect) -> bool:
+        """Whether it is old enough for anything to be decided: to weigh thousands takes milliseconds."""
+        patience = self._patience
+        return suspect.tries >= (patience.tries_of_few if suspect.is_witnessed else patience.tries_max)
+
+    def _weigh(self, step: _Step, suspects: Sequence[_Suspect], tried: AbstractSet[_Suspect]) -> bool:
+        """Decide about all that have failed at a step; False where the worker must stop."""
+        lately = step.condemned_since(self.clock.now_ms() - _MINUTE_MS)
+        match weigh(
+            [Trial(one.tries, one.is_witnessed, one not in tried) for one in suspects],
+            self._patience,
+            unwitnessed=step.unwitnessed,
+            condemned_lately=lately,
+        ):
+            case Hopeless():
+                self._stop(suspects)
+                return False
+            case TooMany(condemned):
+                self._stop([suspects[position] for position in condemned], condemned=lately)
+                return False
+            case Again(condemned, unwitnessed):
+                step.unwitnessed += unwitnessed
+                for position in condemned:
+                    self._bury(suspects[position])
+        return True
 
     def _bury(self, suspect: _Suspect) -> None:
         self._condemn(suspect.batch, suspect.record, suspect.bug)
@@ -266,7 +304,7 @@ class Failing:
         suspect.step.condemned_at_ms.append(self.clock.now_ms())
         self._partitions.counts.condemned += 1
 
-    def _stop(self, suspects: list[_Suspect], condemned: int | None = None) -> None:
+    def _stop(self, suspects: Sequence[_Suspect], condemned: int | None = None) -> None:
         """The stage is broken: nothing of this is settled, and the worker ends."""
         worst = max(suspects, key=lambda suspect: suspect.tries)
         self._give_up()

@@ -41,6 +41,8 @@ class Trial(NamedTuple):
 
     tries: int
     is_witnessed: bool
+    is_pausing: bool = False
+    """It was not tried in this round, and is not condemned before it was tried once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,6 @@ class Again:
     condemned: tuple[int, ...]
     unwitnessed: int
     """How many of them no other record has spoken against."""
-    wait_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class TooMany:
 def weigh(
     trials: Sequence[Trial], patience: Patience, *, unwitnessed: int, condemned_lately: int
 ) -> Again | Hopeless | TooMany:
-    """Decide about records after a round in which each of them was tried.
+    """Decide about the records of a step after a round in which some of them were tried.
 
     `unwitnessed` were condemned since a record passed last, `condemned_lately` within the last minute.
 
@@ -78,24 +79,27 @@ def weigh(
     3. Then those against whom others speak are condemned; and those against whom nobody does, if they are
        few. If they are not, the stage is broken.
     4. More in a minute than may be are never condemned: the stage is broken for them.
+
+    Each has pauses of its own, so that one comes to its end before another that fails like it. Where they
+    would be too many together, nobody is condemned as long as some may still pass.
     """
     witnessed = [at for at, trial in enumerate(trials) if trial.is_witnessed]
+    unspoken = [at for at, trial in enumerate(trials) if not trial.is_witnessed]
     are_few = condemned_lately + len(witnessed) <= patience.few_max
-    guilty = [
-        at
-        for at in witnessed
-        if trials[at].tries >= (patience.tries_of_few if are_few else patience.tries_max)
-    ]
-    exhausted = [
-        at for at, trial in enumerate(trials) if not trial.is_witnessed and trial.tries >= patience.tries_max
-    ]
+    tries_of_guilty = patience.tries_of_few if are_few else patience.tries_max
+    guilty = [at for at in witnessed if trials[at].tries >= tries_of_guilty]
+    exhausted = [at for at in unspoken if trials[at].tries >= patience.tries_max]
     if exhausted and unwitnessed + len(exhausted) > patience.unwitnessed_max:
         return Hopeless()
-    condemned = (*guilty, *exhausted)
-    if condemned and condemned_lately + len(condemned) > patience.condemned_max:
-        return TooMany(condemned)
-    tries = max((trial.tries for trial in trials), default=1)
-    return Again(condemned, len(exhausted), pause_ms(tries, patience))
+    if unwitnessed + len(unspoken) > patience.unwitnessed_max:
+        exhausted = []
+    ends = (*guilty, *exhausted)
+    if ends and condemned_lately + len(ends) > patience.condemned_max:
+        return TooMany(ends)
+    if condemned_lately + len(witnessed) + len(exhausted) > patience.condemned_max:
+        return Again((), 0)
+    condemned = tuple(at for at in ends if not trials[at].is_pausing)
+    return Again(condemned, len(set(condemned) & set(exhausted)))
 
 
 def pause_ms(tries: int, patience: Patience) -> float:

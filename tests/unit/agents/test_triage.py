@@ -24,7 +24,7 @@ from stages import (
     records,
 )
 from strategies import events
-from virtual_time import reaches, virtual
+from virtual_time import LoopClock, reaches, virtual
 
 from agents.triage import COST_SAMPLE, Triage
 from schemas.dead_letter import DeadLetter
@@ -63,7 +63,7 @@ class Stage:
 
     def __init__(self, publisher: Publisher | None = None, **parts: Any) -> None:
         self.clock = ManualClock()
-        self.partitions = book(self.clock, stage="triage")
+        self.partitions = book(LoopClock(), stage="triage")
         self.partitions.open([(TOPIC, 0)])
         self.publisher = publisher or MemoryPublisher()
         self.tally = Tally()

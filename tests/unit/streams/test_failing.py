@@ -222,6 +222,68 @@ async def test_but_not_one_after_the_other_without_one_that_passes():
 
 
 @virtual
+async def test_one_that_stumbles_while_another_is_in_a_pause_waits_for_its_own():
+    stage = Stage()
+    patient = [stage.batch(1) for _ in range(2)]
+    stage.is_bad = lambda record: record.offset == 0 or stage.tried[1] == 1
+    await stage.failing.handle(patient[0], stage.handle)
+    await reaches(lambda: stage.tried[0] == 3)
+    began_ms = now_ms()
+    await stage.failing.handle(patient[1], stage.handle)
+    await reaches(lambda: stage.passed)
+    assert now_ms() - began_ms == pytest.approx(0, abs=2), "the pause of the other is 200 ms"
+
+
+@virtual
+async def test_the_most_urgent_are_tried_first_also_those_who_come_last():
+    stage = Stage()
+    order: list[str] = []
+    urgent = TOPICS.content("critical")
+    stage.partitions.open([(TOPIC, 0), (urgent, 0)])
+    low, critical = stage.batch(3), fetched(stage.partitions, records(urgent, [b"x"]))
+
+    async def handle(part: Batch) -> None:
+        order.append(part.topic)
+        if len(order) == 1:
+            raise Bug
+        if len(order) == 2:
+            # In the middle of a round.
+            await stage.failing.handle(critical, handle_once)
+        part.settle_all()
+
+    async def handle_once(part: Batch) -> None:
+        stage.look_at(part.records[0])
+        order.append(part.topic)
+        part.settle_all()
+
+    stage.is_bad = lambda record: record.topic == urgent and stage.tried[0] == 1
+    await stage.failing.handle(low, handle)
+    await reaches(lambda: not stage.partitions.awaited)
+    assert order == [TOPIC, TOPIC, urgent, TOPIC, TOPIC]
+
+
+@virtual
+async def test_a_broken_stage_condemns_nobody_though_its_records_come_one_after_the_other():
+    stage = Stage(lambda _: True)
+    for _ in range(10):
+        await stage.failing.handle(stage.batch(1), stage.handle)
+        await asyncio.sleep(0.05)
+    await reaches(lambda: stage.stopped)
+    assert (type(stage.stopped[0]), stage.condemned) == (CrashLoop, [])
+
+
+@virtual
+async def test_nor_does_one_that_is_broken_for_one_kind_of_records():
+    stage = Stage(lambda record: record.offset % 2 == 0)
+    for _ in range(200):
+        await stage.failing.handle(stage.batch(1), stage.handle)
+        await asyncio.sleep(0.001)
+    await reaches(lambda: stage.stopped)
+    assert "though others pass" in str(stage.stopped[0])
+    assert len(stage.condemned) <= PATIENCE.few_max
+
+
+@virtual
 async def test_batches_that_pass_meanwhile_are_evidence_and_are_not_held_up():
     stage = Stage(offsets(0))
     await stage.failing.handle(stage.batch(1), stage.handle)
