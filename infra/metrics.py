@@ -81,6 +81,7 @@ def _stages(status: WorkerStatus) -> Iterator[Metric]:
             lambda stage: stage.backoffs,
         ),
         ("condemned", "Records that became dead letters for that.", lambda stage: stage.condemned),
+        ("missed", "Records that were deleted before anybody read them.", lambda stage: stage.missed),
         ("rebalances", "Rebalances of the stage's group.", lambda stage: stage.rebalances),
         (
             "rebalance_seconds",

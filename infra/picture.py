@@ -132,4 +132,5 @@ def _rarities(stage: StageStatus) -> tuple[tuple[str, int], ...]:
         (f"{counted(stage.commit_failures, 'commit')} failed", stage.commit_failures),
         (f"{counted(stage.failures, 'failure')} of the stage itself", stage.failures),
         (f"{counted(stage.condemned, 'record')} condemned for them", stage.condemned),
+        (f"{counted(stage.missed, 'record')} deleted before anybody read them", stage.missed),
     )

@@ -66,7 +66,7 @@ class Continuity:
             return True
         first = taken.records[0].offset if taken.records else taken.ended
         if owned.committed is not None and first < owned.committed:
-            raise PositionLost(tp, expected=owned.expected, earliest=first)
+            raise self._lost(tp, owned.expected, first)
         if taken.began <= owned.expected:
             return True
         if owned.looked_again_at == owned.expected:
@@ -134,8 +134,14 @@ class Continuity:
                 _complain(owned, f"no broker says what it holds ({type(trouble).__name__}); asking again")
                 await asyncio.sleep(_ASK_AGAIN_S)
         if expected is not None and not first <= expected <= end:
-            raise PositionLost(tp, expected=expected, earliest=first)
+            raise self._lost(tp, expected, first)
         await self._go(owned, first if expected is None else expected)
+
+    def _lost(self, tp: TopicPartition, expected: int, earliest: int) -> PositionLost:
+        """A loss, counted."""
+        lost = PositionLost(tp, expected=expected, earliest=earliest)
+        self._partitions.counts.missed += lost.missed
+        return lost
 
     async def _go(self, owned: OwnedPartition, offset: int) -> None:
         # Another object after a rebalance, though it may be the same partition.

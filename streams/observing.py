@@ -64,6 +64,7 @@ class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     backoffs: int = 0
     condemned: int = 0
+    missed: int = 0
     away_ms: float = 0.0
     """For how long no broker has answered this stage; 0 while one does."""
 

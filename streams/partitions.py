@@ -154,6 +154,8 @@ class Counts:
     """How often it paused before it tried such records again."""
     condemned: int = 0
     """Records that became dead letters for that."""
+    missed: int = 0
+    """Offsets that were deleted before anybody read them: the worker stops for that."""
 
 
 @dataclass(slots=True)

@@ -29,8 +29,9 @@ from streams.partitions import Reading, TopicPartition
 # A fetch that waits on some partitions only must look again soon, because held ones may have been released.
 _HELD_WAIT_S = 0.05
 _IDLE_WAIT_S = 0.5
-# Batches that may lie before the agents: enough to keep them busy while the next fetch is under way, few
-# enough that a critical record does not queue behind a backlog that was fetched before it.
+# With so many batches before the agents nothing is fetched; a fetch brings one of each partition, at most.
+# Enough to keep them busy while the next fetch is under way, few enough that a critical record does not queue
+# behind a backlog that was fetched before it.
 _BATCHES_WAITING_MAX = 3
 
 

@@ -30,6 +30,7 @@ def test_the_status_tells_of_one_record_one_partition_one_failure() -> None:
         rebalance_ms=0,
         failures=1,
         condemned=1,
+        missed=1,
     )
     picture = Picture(
         data_dir="here",
@@ -39,4 +40,7 @@ def test_the_status_tells_of_one_record_one_partition_one_failure() -> None:
     said = "\n".join(told(picture))
     assert "content.high: 1 record before triage" in said
     assert "triage: 1 partition," in said
-    assert said.endswith("1 commit failed, 1 failure of the stage itself, 1 record condemned for them")
+    assert said.endswith(
+        "1 commit failed, 1 failure of the stage itself, 1 record condemned for them, "
+        "1 record deleted before anybody read them"
+    )

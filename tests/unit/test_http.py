@@ -60,6 +60,7 @@ STATUS = WorkerStatus(
             failures=8,
             backoffs=5,
             condemned=1,
+            missed=15,
         ),
     ),
     lanes=(LaneStatus(priority="high", waiting=4, in_flight=2, oldest_ms=750.0),),
@@ -286,6 +287,7 @@ def test_stages_lanes_nodes_and_orders_are_shown():
     assert figure(STATUS, "penstock_stage_failures_total", stage="triage") == 8
     assert figure(STATUS, "penstock_stage_backoffs_total", stage="triage") == 5
     assert figure(STATUS, "penstock_condemned_total", stage="triage") == 1
+    assert figure(STATUS, "penstock_missed_total", stage="triage") == 15
     assert figure(STATUS, "penstock_queue_items", priority="high") == 4
     assert figure(STATUS, "penstock_queue_oldest_seconds", priority="high") == 0.75
     assert figure(STATUS, "penstock_lane_inflight", priority="high") == 2

@@ -48,8 +48,15 @@ class FakeThread:
     def __init__(self) -> None:
         self.troubled: dict[TopicPartition, Trouble] = {}
         self.looked: list[int] = []
+        self.fetched_in = 1
+        self.asked = 0
+        self.brings: dict[TP, Taken] = {}
         self.held: tuple[int, int] | KafkaError = (0, 100)
         self.reading = Reading(4, 9)
+
+    async def getmany(self, _active: set[TP], _timeout: float) -> dict[TP, Taken]:
+        self.asked += 1
+        return self.brings
 
     async def aside(self, work: Any, *args: Any) -> Any:
         return await work(*args)
@@ -274,8 +281,9 @@ async def test_a_position_that_no_broker_has_is_a_loss_also_where_nothing_is_lef
 ):
     await group.deliver(low=of(LOW, 2))
     group.thread.held = held
-    with pytest.raises(PositionLost, match=sentence):
+    with pytest.raises(PositionLost, match=sentence) as lost:
         await group.mend(trouble, LOW)
+    assert group.partitions.counts.missed == lost.value.missed == max(0, held[0] - 2)
 
 
 async def test_a_position_that_is_there_after_all_is_asked_for_again(group: Group):
@@ -317,6 +325,28 @@ async def test_what_is_mended_when_the_group_is_cut_anew_is_nobodys(group: Group
     group.rescuer.may_answer.set()
     await asyncio.to_thread(lambda: None)
     assert (group.continuity.mended(), group.continuity.mending, group.thread.looked) == ({}, set(), [])
+
+
+async def test_before_the_agents_lie_two_batches_and_what_one_fetch_brings(group: Group):
+    """As the engine's page says: a fetch that is begun at two may bring one of each partition."""
+    group.consumer.resume_flow()
+    group.consumer._active_partitions = {LOW, HIGH}  # noqa: SLF001
+
+    async def fetch(first: int, *tps: TP) -> None:
+        found = {tp: records(tp.topic, [b"x"] * 2, first=first) for tp in tps}
+        group.thread.brings = {tp: Taken(first, batch, first + 2) for tp, batch in found.items()}
+        await group.consumer._deliver(await group.consumer._next_records())  # noqa: SLF001
+
+    await fetch(0, LOW)
+    await fetch(2, LOW)
+    await fetch(4, LOW, HIGH)
+    assert (group.partitions.waiting, group.thread.asked) == (2 + 2, 3)
+    await fetch(6, LOW, HIGH)
+    assert (group.partitions.waiting, group.thread.asked) == (4, 3), "none is fetched while three wait"
+    for batch in group.handed[:2]:
+        batch.take()
+    await fetch(6, LOW, HIGH)
+    assert (group.partitions.waiting, group.thread.asked) == (4, 4)
 
 
 async def test_what_is_kept_of_a_paused_topic_counts_as_unread(group: Group):
