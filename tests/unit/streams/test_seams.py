@@ -1,4 +1,4 @@
-"""The private names of Faust and aiokafka that the engine leans on: all, and that they are still there.
+"""The names of Faust, mode and aiokafka that the engine leans on and nobody promises: all are still there.
 
 A new release that moves one fails here by name, before it fails in a rebalance: hence the pinned versions.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
 import aiokafka
+import faust
+import faust.app.base
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
@@ -22,9 +25,11 @@ from aiokafka.errors import UnknownError, for_code
 from aiokafka.protocol.group import JoinGroupRequest, JoinGroupResponse_v5
 from faust.tables.manager import TableManager
 from faust.topics import Topic
+from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
-from mode.threads import ServiceThread
+from mode.threads import ServiceThread, WorkerThread
 
+import streams.app
 import streams.broadcast
 import streams.connecting
 import streams.continuity
@@ -85,6 +90,102 @@ OURS = {
     "_LISTEN_S",
     "_POLL_INTERVAL_MS",
 }
+
+
+# What carries no underscore and is no promise either. Ours take the place of these, and are called in it.
+OVERRIDDEN: dict[type, set[str]] = {
+    streams.transport.BatchTopic: {"decode"},
+    streams.transport.PromptTableManager: {"on_start"},
+    streams.transport.BatchConsumer: {
+        "force_commit",
+        "on_partitions_assigned",
+        "on_partitions_revoked",
+        "seek_to_committed",
+        "wait_empty",
+    },
+    streams.transport.SilentProducer: {"flush", "on_start", "on_stop", "send"},
+    streams.transport.BatchTransport: {"Consumer", "Producer"},
+    streams.fetching.BatchConsumerThread: {
+        "commit",
+        "getmany",
+        "on_crash",
+        "on_thread_stop",
+        "seek_to_committed",
+        "shutdown_timeout",
+        "verify_event_path",
+    },
+    streams.connecting.PatientClient: {"send"},
+    streams.broadcast.Broadcast: {"on_start", "on_stop"},
+}
+# These are read or called, and set or made in the source of their owner.
+PUBLIC = {
+    "await_reset": TopicPartitionState,
+    "can_resume_flow": FaustConsumer,
+    "consumer_generation_id": driver.ConsumerRebalanceListener,
+    "flow_active": FaustConsumer,
+    "force_metadata_update": AIOKafkaClient,
+    "generation": GroupCoordinator,
+    "next_fetch_offset": PartitionRecords,
+    "noack": faust.Stream,
+    "on_before_shutdown": faust.app.base.App,
+    "producer_transport": faust.app.base.App,
+    "transport": faust.app.base.App,
+}
+# What `app.py` chooses. Faust takes any other name without a word.
+SETTINGS = (
+    "Topic",
+    "TableManager",
+    "autodiscover",
+    "broker_commit_interval",
+    "broker_request_timeout",
+    "consumer_group_instance_id",
+    "datadir",
+    "stream_buffer_maxsize",
+    "stream_wait_empty",
+    "topic_allow_declare",
+    "topic_disable_leader",
+    "web_enabled",
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "names"), OVERRIDDEN.items(), ids=lambda value: getattr(value, "__name__", "")
+)
+def test_what_ours_take_the_place_of_is_there_and_is_called_alike(ours: type, names: set[str]) -> None:
+    theirs = ours.__mro__[1:]
+    # mode writes these into every service.
+    made = {"abstract", "logger", "mundane_level"}
+    assert {
+        name
+        for name in vars(ours)
+        if not name.startswith("_") and any(name in vars(owner) for owner in theirs)
+    } - made == names
+    for name in names:
+        own, base = vars(ours)[name], getattr(ours.__mro__[1], name)
+        assert inspect.iscoroutinefunction(own) == inspect.iscoroutinefunction(base), name
+
+
+@pytest.mark.parametrize(("name", "owner"), PUBLIC.items())
+def test_what_is_public_and_no_promise_is_there(name: str, owner: type) -> None:
+    assert hasattr(owner, name) or re.search(rf"\b{name}\b", inspect.getsource(owner))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_an_app_is_made_with_is_there(name: str) -> None:
+    assert name in inspect.getsource(streams.app)
+    assert hasattr(faust.Settings, name)
+
+
+def test_faust_calls_what_drains_and_waits_for_who_lets_the_flow_go_on() -> None:
+    assert "await consumer.wait_empty()" in inspect.getsource(faust.app.base.App._consumer_wait_empty)  # noqa: SLF001
+    assert "self.can_resume_flow.set()" in inspect.getsource(FaustConsumer.resume_flow)
+    assert "self.can_resume_flow.clear()" in inspect.getsource(FaustConsumer.stop_flow)
+
+
+def test_the_threads_that_a_worker_waits_for_at_its_end_are_modes() -> None:
+    assert issubclass(WorkerThread, threading.Thread)
+    assert ServiceThread.Worker in {None, WorkerThread}
+    assert "WorkerThread" in inspect.getsource(ServiceThread)
 
 
 @pytest.mark.parametrize(("name", "owner"), SEAMS.items())
