@@ -52,6 +52,8 @@ class ExitCode(IntEnum):
     """Another process has taken over this worker's place in its group."""
     FORBIDDEN = 17
     """Kafka does not let our user do what a worker must."""
+    DAMAGED = 18
+    """What a broker holds of a topic is damaged: its checksum is another one."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
     READER_GONE = 141

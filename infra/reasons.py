@@ -23,9 +23,11 @@ from streams.continuity import PositionLost
 from streams.failing import CrashLoop
 from streams.membership import Fenced
 from streams.publishing import WriteForbidden
+from streams.rescuing import Damaged
 
 _CODES: dict[type[BaseException], ExitCode] = {
     CrashLoop: ExitCode.CRASH_LOOP,
+    Damaged: ExitCode.DAMAGED,
     Fenced: ExitCode.FENCED,
     PositionLost: ExitCode.POSITION_LOST,
     UnknownVersion: ExitCode.UNKNOWN_VERSION,

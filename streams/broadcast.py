@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 from mode import Service
 
 from streams.connecting import PatientConsumer
@@ -93,7 +93,7 @@ class Broadcast(Service):
         consumer.check_background()
         try:
             found = await consumer.getmany(timeout_ms=_WAIT_MS)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, CorruptRecordException):
             await self._rescue(consumer)
             return
         for records in found.values():
@@ -102,7 +102,10 @@ class Broadcast(Service):
             await asyncio.sleep(0)
 
     async def _rescue(self, consumer: PatientConsumer) -> None:
-        """Read on by another way: at a header whose name is not UTF-8 aiokafka would fail for ever."""
+        """Read on by another way: at a header whose name is not UTF-8 aiokafka would fail for ever.
+
+        Where what stands there is damaged, `Damaged` ends the service: an order may be among it.
+        """
         partition = aiokafka.TopicPartition(self.topic, 0)
         position = await consumer.position(partition)
         records = await asyncio.to_thread(self._rescuer.read, self.topic, 0, position, AT_ONCE)

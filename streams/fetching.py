@@ -17,6 +17,7 @@ from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     ConsumerStoppedError,
+    CorruptRecordException,
     IllegalStateError,
     IncompatibleBrokerVersion,
     KafkaConnectionError,
@@ -210,7 +211,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         began = source.next_fetch_offset if source else 0
         try:
             found = await fetcher.fetched_records({tp}, timeout=0, max_records=records_max)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, CorruptRecordException):
             self.troubled[TopicPartition(*tp)] = "unreadable"
         except NoOffsetForPartitionError:
             # The group never committed anything here, and begins with all there is.

@@ -3,6 +3,8 @@
 Anybody who may produce could stop a partition with one such record. librdkafka reads it. Headers are left
 out, those of the few neighbours read with it, too: confluent-kafka cannot name them either, and asking it for
 them leaves an error behind that some later call raises. A detour: slow, and with a connection of its own.
+
+So is what aiokafka found damaged, by its checksum: that may have happened on the way, or on a broker's disk.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import confluent_kafka as ck
@@ -20,6 +23,15 @@ AT_ONCE = 20
 """Records that are read together: they lose their headers because one of them cannot be read."""
 _WITHIN_S = 10.0
 _TURN_S = 0.5
+
+
+class Damaged(Exception):
+    """What a broker holds is not what was written: its checksum is another one, whoever reads it."""
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(
+            f"{topic}/{partition}: the batch of records at {offset} is damaged on the broker, by its checksum"
+        )
 
 
 class Rescuer:
@@ -39,6 +51,8 @@ class Rescuer:
             "auto.offset.reset": "error",
             # As much as the engine's own consumer sees, and no more.
             "isolation.level": "read_committed",
+            # As aiokafka does; librdkafka would take for a record whatever stands there.
+            "check.crcs": True,
         }
 
     def close(self) -> None:
@@ -46,9 +60,9 @@ class Rescuer:
         self._is_closed = True
 
     def read(self, topic: str, partition: int, offset: int | None, records_max: int) -> list[FetchedRecord]:
-        """The next records, without an offset the first.
+        """The next records, without an offset the first; raises `Damaged` where they are.
 
-        None where the broker does not answer in time, or does not have the offset.
+        Nothing where the broker does not answer in time, or does not have the offset.
         """
         consumer = ck.Consumer(self._options)
         try:
@@ -58,8 +72,10 @@ class Rescuer:
             found: list[FetchedRecord] = []
             while not (found or self._is_closed) and time.monotonic() < deadline:
                 messages = consumer.consume(records_max, _TURN_S)
-                found = [_record(message) for message in messages if message.error() is None]
-                if any(_is_gone(message.error()) for message in messages):
+                # librdkafka goes on behind what it cannot read; what it found there would follow on nothing.
+                whole = [*takewhile(lambda message: message.error() is None, messages)]
+                found = [_record(message) for message in whole]
+                if messages and not whole and _is_the_end(messages[0]):
                     break
             return found
         finally:
@@ -71,8 +87,11 @@ class Rescuer:
         return found[0].timestamp if found else None
 
 
-def _is_gone(error: ck.KafkaError | None) -> bool:
-    """Whether the broker has no such offset: waiting would not bring it."""
+def _is_the_end(message: ck.Message) -> bool:
+    """Whether the broker has no such offset: waiting would not bring it. Raises `Damaged`."""
+    error = message.error()
+    if error is not None and error.code() == ck.KafkaError._BAD_MSG:  # noqa: SLF001
+        raise Damaged(message.topic() or "", message.partition() or 0, message.offset() or 0)
     return error is not None and error.code() == ck.KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
 
 

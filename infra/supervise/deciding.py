@@ -26,6 +26,7 @@ _MISTAKES = {
     ExitCode.POSITION_LOST,
     ExitCode.UNKNOWN_VERSION,
     ExitCode.FORBIDDEN,
+    ExitCode.DAMAGED,
     # Started again, it would throw out the one that has replaced it, and so on for ever.
     ExitCode.FENCED,
 }

@@ -22,6 +22,7 @@ from streams.continuity import PositionLost
 from streams.failing import CrashLoop
 from streams.membership import Fenced
 from streams.partitions import TopicPartition
+from streams.rescuing import Damaged
 
 PAGE = (Path(__file__).parents[2] / RUNBOOK).read_text(encoding="utf-8")
 AWAY = (
@@ -55,6 +56,7 @@ REASONS = [
         "t/1: 5 records from 4 on are gone",
     ),
     (UnknownVersion("$.v", "2"), 13, None),
+    (Damaged("t", 1, 5), 18, "t/1: the batch of records at 5 is damaged on the broker, by its checksum"),
     (
         CrashLoop("triage", ValueError("content"), records=7, tries=6),
         14,

@@ -13,6 +13,7 @@ import pytest
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import (
+    CorruptRecordException,
     GroupAuthorizationFailedError,
     IncompatibleBrokerVersion,
     KafkaConnectionError,
@@ -194,6 +195,15 @@ async def test_what_was_read_over_without_a_record_is_told_as_well(thread: Batch
     kafka._records[LOW] = buffered(begins_at=5, offset=7, records=2)  # noqa: SLF001
     [taken] = (await fetch(thread, kafka)).values()
     assert (taken.began, [record.offset for record in taken.records], taken.ended) == (5, [7, 8], 9)
+
+
+async def test_what_aiokafka_finds_damaged_is_told_and_is_its_own_partitions_trouble(
+    thread: BatchConsumerThread,
+):
+    kafka = FakeAiokafka()
+    kafka.refusals = [CorruptRecordException("Invalid CRC")]
+    assert await fetch(thread, kafka, 0.01) == {}
+    assert thread.troubled == {LOW: "unreadable"}
 
 
 async def test_a_position_that_the_broker_does_not_have_is_told(thread: BatchConsumerThread):

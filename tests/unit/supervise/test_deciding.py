@@ -62,6 +62,7 @@ def test_deaths_before_the_window_are_forgotten() -> None:
         ExitCode.POSITION_LOST,
         ExitCode.FENCED,
         ExitCode.FORBIDDEN,
+        ExitCode.DAMAGED,
     ],
 )
 def test_a_mistake_is_not_tried_again_and_is_told_in_the_childs_own_words(code: ExitCode) -> None:
