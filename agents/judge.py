@@ -167,8 +167,12 @@ class Judge:
             partition=work.record.partition,
             flags=work.pending.flags,
             answered=lambda memo: self._remembered(work, memo),
+            again=lambda: self._submit_again(work, ask),
         )
         return ask
+
+    def _submit_again(self, work: _Work, ask: Ask) -> None:
+        self.failing.attempt("asking", work.batch, work.record, self.sharing.submit, ask)
 
     def _deadline_ms(self, work: _Work) -> float | None:
         """The event's deadline on our own clock; it counts from the broker's timestamp."""

@@ -149,6 +149,7 @@ class Dispatch(Service):
         self._given_up: ByAndBy[Job] = ByAndBy(lambda job: job.give_up())
         self._running: dict[asyncio.Task[None], Job] = {}
         self._wake: asyncio.TimerHandle | None = None
+        self._is_kicking = False
 
     def __repr__(self) -> str:
         up = sum(not member.is_out for member in self._members)
@@ -220,8 +221,20 @@ class Dispatch(Service):
         self._lanes.put(job, lane=job.lane, at_ms=job.arrived_ms, deadline_ms=job.question.deadline_ms)
 
     def _kick(self) -> None:
-        """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment."""
-        now_ms = self._clock.now_ms()
+        """Dispatch while somebody waits and somewhere is room; then sleep until the next known moment.
+
+        Whoever is told here that a job has ended may submit another: the kick that goes on sees to it,
+        or many who are late at once would be told each within the other.
+        """
+        if self._is_kicking:
+            return
+        self._is_kicking = True
+        try:
+            self._serve(self._clock.now_ms())
+        finally:
+            self._is_kicking = False
+
+    def _serve(self, now_ms: float) -> None:
         for late in islice(self._lanes.expired(now_ms), _ENDED_AT_ONCE):
             late.done(Late(late.attempts))
         while (free := self._free(now_ms)) and (job := self._lanes.take()):

@@ -54,6 +54,8 @@ class Ask:
     flags: tuple[str, ...]
     answered: Callable[[Memo], None]
     """Called instead of the job's `done` where the answer is another's."""
+    again: Callable[[], None]
+    """Called where it could not be asked about when its turn came: it is to be submitted anew."""
     is_shared: bool = False
     """Whether it may be answered so, and its answer stand for others."""
     ticket: Ticket | None = None
@@ -216,11 +218,17 @@ class Sharing:
         while (successor := flights.leave(ticket)) is not None:
             ticket = successor.ticket
             if successor.item.job.is_wanted():
-                self._lead(successor.item, flights, ticket)
+                self._take_over(successor.item, flights, ticket)
                 break
             successor.item.rise()
             successor.item.job.give_up()
         self._let_in(ask.partition)
+
+    def _take_over(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
+        try:
+            self._lead(ask, flights, ticket)
+        except Exception:  # noqa: BLE001 - whatever it was: it is told of if it happens again
+            self._later.add([ask.again])
 
     def overdue(self, ask: Ask) -> None:
         """It waited for too long while nodes were up, and so did all who waited for it."""

@@ -33,7 +33,7 @@ from streams.campaigning import Campaigns
 from streams.core.orders import Orders
 from streams.core.reusing import Questions
 from streams.dead_lettering import DeadLetters
-from streams.dispatch import Dispatch
+from streams.dispatch import Dispatch, Job
 from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
@@ -394,6 +394,54 @@ async def test_a_text_that_many_send_is_told_once_at_each_step_and_without_what_
     assert [decode_campaign(one.value).copies for one in told] == [4, 8]
     assert b"a text" not in b"".join(one.value for one in told)
     assert b"author-" not in b"".join(one.value for one in told)
+
+
+@virtual
+@pytest.mark.parametrize("copies_deadline_ms", [5_100, None])
+async def test_hundreds_that_are_late_in_one_moment_hand_over_to_their_copies(copies_deadline_ms: int | None):
+    texts = [f"text {number}" for number in range(400)]
+    async with staged(Judging(slots=1, takes_ms=5_050)) as stage:
+        await stage.put(post("running", text="x"))
+        await stage.put(*(post(f"first of {text}", text, deadline_ms=5_000) for text in texts))
+        await stage.put(*(post(f"copy of {text}", text, deadline_ms=copies_deadline_ms) for text in texts))
+        await reaches(lambda: stage.asked)
+        stage.nodes[0].takes_ms = 1
+        await stage.settled()
+        assert stage.partitions.counts.failures == 0
+    assert Counter(verdict.id for verdict in stage.verdicts) == Counter(
+        ["running", *(f"{which} of {text}" for text in texts for which in ("first", "copy"))]
+    )
+    late = sum(verdict.decided_by == "fallback" for verdict in stage.verdicts)
+    assert late >= 400, "all who led were late"
+
+
+class Stumbling(Dispatch):
+    """Cannot take one job."""
+
+    stumbles_at = ""
+
+    def submit(self, job: Job) -> None:
+        if job.question.event.id == self.stumbles_at:
+            self.stumbles_at = ""
+            raise RuntimeError("a bug")
+        super().submit(job)
+
+
+@virtual
+async def test_a_copy_that_cannot_take_over_is_asked_about_again_and_the_next_one_leads():
+    async with staged(Judging(Refused())) as stage:
+        stumbling = Stumbling(stage.nodes, JudgeSettings, stage.clock)
+        stumbling.stumbles_at = "second"
+        stage.sharing.dispatch = stumbling
+        await stage.put(post("first"), post("second"), post("third"))
+        await stage.settled()
+        assert not stumbling.stumbles_at
+        await stumbling.stop()
+    assert stage.asked == ["first", "third"]
+    assert {verdict.id: verdict.decided_by for verdict in stage.verdicts} == {
+        "second": "cache",
+        "third": "model",
+    }
 
 
 @given(

@@ -733,6 +733,23 @@ async def test_deadlines_that_pass_together_do_not_keep_the_loop():
 
 
 @virtual
+async def test_who_is_told_of_an_end_may_bring_the_next_that_ends_at_once():
+    """As copies do that take over: thousands, each told within the other, would be no stack for Python."""
+    async with asking(FakeNode(slots=1, takes_ms=10_000)) as asker:
+        asker.ask("running")
+        numbers = iter(range(3_000))
+
+        def bring_the_next() -> None:
+            if (number := next(numbers, None)) is not None:
+                asker.ask(f"late-{number}", within_ms=0, on_done=bring_the_next)
+
+        asker.ask("late", within_ms=1, on_done=bring_the_next)
+        await asker.all_ended()
+        assert Counter(type(outcome) for outcome in asker.outcomes().values()) == {Judged: 1, Late: 3_001}
+        assert max(asker.after_ms(f"late-{number}") for number in range(3_000)) < 10_000
+
+
+@virtual
 async def test_who_cannot_be_told_of_an_answer_stops_the_whole():
     async with asking(FakeNode()) as asker:
         asker.dispatch.submit(
