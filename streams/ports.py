@@ -178,13 +178,25 @@ class MemoryStats(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
 
 
-class PartitionMemory(Protocol):
-    """What one partition remembers. All of it is synchronous, and takes microseconds."""
+class Restorable(Protocol):
+    """What can be filled from a changelog, by a thread of its own."""
 
     @property
     def next_offset(self) -> int | None:
         """From where on the changelog must be read to know everything; None: from its beginning."""
         ...
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        """Take in what was read from the changelog, in its order."""
+        ...
+
+    def clear(self) -> None:
+        """Remember nothing, and know no offset. Nobody may ask meanwhile."""
+        ...
+
+
+class PartitionMemory(Restorable, Protocol):
+    """What one partition remembers. All that the loop calls takes microseconds."""
 
     def look_up(self, questions: Sequence[str], now_ms: float) -> Memo | None:
         """The answer to the first of these questions that has one; by the wall clock."""
@@ -194,16 +206,11 @@ class PartitionMemory(Protocol):
         """Keep memos, and that the last of them stands at this offset: all of it or nothing."""
         ...
 
-    def forget(self, question: str, offset: int) -> None:
-        """Answer a question no more."""
-        ...
-
-    def restore(self, changes: Sequence[Change]) -> None:
-        """Take in what was read from the changelog, in its order. May be called by another thread."""
-        ...
-
     def restored(self, next_offset: int) -> None:
-        """Everything before this offset was taken in; until then `remember` does not move `next_offset`."""
+        """Everything before this offset was taken in; until then `remember` does not move `next_offset`.
+
+        Called by the thread that called `restore`: it may take a second.
+        """
         ...
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
@@ -212,10 +219,6 @@ class PartitionMemory(Protocol):
 
     def bound(self, limits: MemoryLimits) -> None:
         """Hold other limits from now on."""
-        ...
-
-    def clear(self) -> None:
-        """Remember nothing, and know no offset."""
         ...
 
     def stats(self) -> MemoryStats: ...

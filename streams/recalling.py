@@ -65,11 +65,6 @@ class MemoryMemory:
             self._recent.put(one.memo)
         self._advance(offset + 1)
 
-    def forget(self, question: str, offset: int) -> None:
-        """Drop what is known of a question."""
-        self._recent.drop(question)
-        self._advance(offset + 1)
-
     def restore(self, changes: Sequence[Change]) -> None:
         """Take in what can be read of the changes; the newest stay."""
         for change in changes:

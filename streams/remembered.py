@@ -12,6 +12,8 @@ import shutil
 from binascii import Error as NoHex
 from binascii import unhexlify
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from schemas.memory import Memo
@@ -30,6 +32,31 @@ _MARK = "corrupt"
 log = logging.getLogger("penstock.memory")
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Everything that was taken in is in the store, or will be with the next flush; its offset moves."""
+
+    store: RocksStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Gapped:
+    """The store is written, and lacks something: its offset stays, and the next start reads that again."""
+
+    store: RocksStore
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadOnly:
+    """Nothing can be written until the store is opened anew; what there is of it still answers."""
+
+    store: RocksStore | None
+    retry_at_ms: float
+
+
+_State = _Whole | _Gapped | _ReadOnly
+
+
 class RocksMemory:
     """The real one: over `directory`, which is made where it is missing."""
 
@@ -41,29 +68,24 @@ class RocksMemory:
         self._recent = Recent(limits.entries_max)
         self._refuses: Callable[[Memo], bool] = refuses_none
         self._counts = Counts()
-        self._is_read_only = False
-        self._is_marked = False
-        self._retry_at_ms = 0.0
-        self._has_gap = False
-        """Whether something was not written: `next_offset` then stays where it is, so that the next start
-        reads it again."""
         self._is_restored = False
-        self._has_unlogged = False
-        """Whether something was restored that is not on disk yet: the store's offset comes after it."""
+        self._is_marked = False
         self._written = 0
         self._entries_before = 0
-        self._next_offset: int | None = None
-        self._store = self._opened()
-        self._take_stock()
+        self._durable: int | None = None
+        """As the store says it: what the next start goes on from."""
+        self._read_to: int | None = None
+        """Up to where all was taken in; what lies beyond `_durable` is lost with the process."""
+        self._state = self._opened()
 
     def __repr__(self) -> str:
-        read_only = ", read-only" if self._is_read_only else ""
-        return f"<RocksMemory {self._recent!r} over {self._store!r}{read_only}>"
+        read_only = ", read-only" if isinstance(self._state, _ReadOnly) else ""
+        return f"<RocksMemory {self._recent!r} over {self._state.store!r}{read_only}>"
 
     @property
     def next_offset(self) -> int | None:
-        """Where the changelog goes on, as the store says."""
-        return self._next_offset
+        """Where the changelog goes on: where something is missing, from before that."""
+        return self._read_to if isinstance(self._state, _Whole) else self._durable
 
     # -- answers --------------------------------------------------------------------------------------------
 
@@ -89,7 +111,7 @@ class RocksMemory:
         return None
 
     def _from_disk(self, question: str) -> Memo | None:
-        store = self._store
+        store = self._state.store
         if store is None:
             return None
         try:
@@ -97,8 +119,7 @@ class RocksMemory:
         except NoHex:
             return None
         except StoreFault as fault:
-            # A `warm` memory is asked while it is restored, and may just have been begun anew.
-            if store is self._store:
+            if store is self._state.store:
                 self._mark(fault)
             return None
         return None if value is None else memo_of(question, value)
@@ -113,34 +134,23 @@ class RocksMemory:
             changes.append((unhexlify(one.memo.question_digest), one.value))
         self._write(changes, self._advanced(offset + 1))
 
-    def forget(self, question: str, offset: int) -> None:
-        """Drop a memo, from both tiers."""
-        self._recent.drop(question)
-        self._write(((unhexlify(question), None),), self._advanced(offset + 1))
-
     def restore(self, changes: Sequence[Change]) -> None:
         """Write what was read; what it means is looked at when somebody asks. Leaves `Recent` to the loop."""
         if changes:
             found = [(key, change.value) for change in changes if (key := _key_of(change)) is not None]
-            if self._is_read_only:
-                # Only the loop opens a store anew, or it would lose it while it reads.
-                self._has_gap = True
-                return
             self._put(found, None, is_logged=False)
-            self._next_offset = max(self._next_offset or 0, changes[-1].offset + 1)
-            self._has_unlogged = True
+            self._read_to = max(self._read_to or 0, changes[-1].offset + 1)
 
     def restored(self, next_offset: int) -> None:
-        """The store knows everything: what is remembered from now on moves its offset."""
+        """Put on disk what was restored, then its offset: from now on what is remembered moves that."""
+        state = self._state
+        if isinstance(state, _Whole) and self._read_to != self._durable:
+            try:
+                state.store.flush()
+            except StoreFault as fault:
+                self._turn_read_only(state, fault)
+        self._put((), max(self._read_to or 0, next_offset))
         self._is_restored = True
-        try:
-            if self._store is not None and self._has_unlogged:
-                self._store.flush()
-        except StoreFault as fault:
-            self._has_gap = True
-            self._turn_read_only(fault)
-        self._has_unlogged = False
-        self._write((), self._advanced(next_offset))
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
         """Refuse these from now on, wherever they stand."""
@@ -148,12 +158,12 @@ class RocksMemory:
 
     def _advanced(self, next_offset: int) -> int | None:
         """The offset to write: an earlier owner's records may stand between ours, so the highest counts."""
-        return max(self._next_offset or 0, next_offset) if self._is_restored else None
+        return max(self._read_to or 0, next_offset) if self._is_restored else None
 
     def _write(self, changes: Sequence[tuple[bytes, bytes | None]], next_offset: int | None) -> None:
-        if self._is_read_only and not self._has_room_again():
-            self._has_gap = True
-            return
+        # Only the loop opens a store anew, or it would take it from the thread that restores.
+        if isinstance(self._state, _ReadOnly):
+            self._state = self._tried_again(self._state)
         self._put(changes, next_offset)
 
     def _put(
@@ -163,17 +173,19 @@ class RocksMemory:
         *,
         is_logged: bool = True,
     ) -> None:
-        offset = None if self._has_gap else next_offset
+        """Write, unless that is in vain now; an offset only where nothing before it is missing."""
+        state = self._state
+        if isinstance(state, _ReadOnly):
+            return
+        offset = next_offset if isinstance(state, _Whole) else None
         try:
-            if self._store is not None:
-                self._store.write(changes, offset, is_logged=is_logged)
+            state.store.write(changes, offset, is_logged=is_logged)
         except StoreFault as fault:
-            self._has_gap = True
-            self._turn_read_only(fault)
+            self._turn_read_only(state, fault)
             return
         self._written += len(changes)
         if offset is not None:
-            self._next_offset = offset
+            self._durable = self._read_to = offset
 
     # -- limits and life ------------------------------------------------------------------------------------
 
@@ -181,75 +193,90 @@ class RocksMemory:
         """Other limits; files that are too many now go with the next that is written."""
         self._limits = limits
         self._recent.bound(limits.entries_max)
-        if self._store is not None:
+        if (store := self._state.store) is not None:
             try:
-                self._store.bound(bytes_max=limits.bytes_max, ttl_s=limits.ttl_ms // 1_000)
+                store.bound(bytes_max=limits.bytes_max, ttl_s=limits.ttl_ms // 1_000)
             except StoreFault as fault:
                 log.warning("%s: new limits were not taken up: %s", self._directory, fault)
 
     def clear(self) -> None:
-        """Begin with an empty directory."""
+        """Begin with an empty directory. Nobody may ask meanwhile."""
         self.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._recent.clear()
-        self._is_restored = self._has_gap = self._is_read_only = False
-        self._store = self._opened()
-        self._take_stock()
+        self._is_restored = self._is_marked = False
+        self._state = self._opened()
 
     def stats(self) -> MemoryStats:
         """What there is, and what was done."""
-        counts = self._counts
-        entries = len(self._recent) if self._store is None else self._store.entries
+        counts, state = self._counts, self._state
+        entries, size_bytes = self._stock(state.store)
         return MemoryStats(
             entries=entries,
-            bytes=0 if self._store is None else self._store.size_bytes,
+            bytes=size_bytes,
             hits_memory=counts.hits_memory,
             hits_disk=counts.hits_disk,
             misses=counts.misses,
             expired=counts.expired,
             evicted=max(0, self._entries_before + self._written - entries),
-            read_only=self._is_read_only,
+            read_only=isinstance(state, _ReadOnly),
         )
+
+    def _stock(self, store: RocksStore | None) -> tuple[int, int]:
+        """Entries and bytes."""
+        try:
+            return (len(self._recent), 0) if store is None else (store.entries, store.size_bytes)
+        except StoreFault:
+            return len(self._recent), 0
 
     def close(self) -> None:
         """Give the files back."""
-        store, self._store = self._store, None
-        if store is not None:
+        state, self._state = self._state, _ReadOnly(None, inf)
+        self._close(state)
+
+    def _close(self, state: _State) -> None:
+        if state.store is not None:
             try:
-                store.close()
+                state.store.close()
             except StoreFault as fault:
-                if not self._is_read_only:
+                if not isinstance(state, _ReadOnly):
                     log.warning("%s was not closed well: %s", self._directory, fault)
 
     # -- what goes wrong ------------------------------------------------------------------------------------
 
-    def _opened(self) -> RocksStore | None:
+    def _opened(self) -> _State:
         """The store; a new one where the old one is of no use, and none where nothing can be written."""
+        self._written = self._entries_before = 0
+        self._durable = self._read_to = None
         if (self._directory / _MARK).exists():
             self._move_aside("corrupt")
         try:
             return self._open()
         except StoreFault as fault:
             if fault.code == "unwritable":
-                self._turn_read_only(fault)
-                return None
+                return self._read_only(None, fault)
             self._move_aside(str(fault))
         try:
             return self._open()
         except StoreFault as fault:
-            self._turn_read_only(fault)
-            return None
+            return self._read_only(None, fault)
 
-    def _open(self) -> RocksStore:
+    def _open(self) -> _Whole:
+        """Open it, and take stock: what holds the offset may be what is corrupt."""
         limits = self._limits
-        return RocksStore(
+        store = RocksStore(
             self._directory, self._cache, bytes_max=limits.bytes_max, ttl_s=limits.ttl_ms // 1_000
         )
-
-    def _take_stock(self) -> None:
-        self._written = 0
-        self._entries_before = 0 if self._store is None else self._store.entries
-        self._next_offset = None if self._store is None else self._store.next_offset
+        whole = _Whole(store)
+        try:
+            # What was written before it was opened again is among them, and was counted.
+            self._entries_before = self._entries_before if self._written else store.entries
+            self._durable = store.next_offset
+        except StoreFault:
+            self._close(_ReadOnly(store, inf))
+            raise
+        self._read_to = self._durable
+        return whole
 
     def _move_aside(self, why: str) -> None:
         """Keep the last one that was of no use, for whoever wants to know why."""
@@ -274,28 +301,34 @@ class RocksMemory:
             except OSError:
                 log.warning("%s could not be marked", self._directory)
 
-    def _turn_read_only(self, fault: StoreFault) -> None:
-        self._retry_at_ms = self._clock.now_ms() + RETRY_MS
-        if not self._is_read_only:
-            self._is_read_only = True
-            log.warning("%s is read-only, and new answers are not kept on disk: %s", self._directory, fault)
+    def _turn_read_only(self, state: _State, fault: StoreFault) -> None:
+        if state is self._state:
+            self._state = self._read_only(state.store, fault)
 
-    def _has_room_again(self) -> bool:
-        """Whether the store can be written again: after an error of the disk, it must be opened anew."""
-        if self._clock.now_ms() < self._retry_at_ms:
-            return False
-        self._retry_at_ms = self._clock.now_ms() + RETRY_MS
+    def _read_only(self, store: RocksStore | None, fault: StoreFault) -> _ReadOnly:
+        log.warning("%s is read-only, and new answers are not kept on disk: %s", self._directory, fault)
+        return _ReadOnly(store, self._clock.now_ms() + RETRY_MS)
+
+    def _tried_again(self, state: _ReadOnly) -> _State:
+        """The store opened anew, as it must be after an error of the disk, once there may be room."""
+        now_ms = self._clock.now_ms()
+        if now_ms < state.retry_at_ms:
+            return state
+        store = state.store
         try:
-            if shutil.disk_usage(self._directory.parent).free < _ROOM_BYTES:
-                return False
-            self.close()
-            self._store = self._open()
-            self._store.write((), self._next_offset)
-        except (OSError, StoreFault):
-            return False
-        self._is_read_only = False
-        log.warning("%s can be written again", self._directory)
-        return True
+            if shutil.disk_usage(self._directory.parent).free >= _ROOM_BYTES:
+                self._close(state)
+                store = None
+                store = self._open().store
+                store.write((), self._durable)
+                log.warning("%s can be written again", self._directory)
+                return _Gapped(store)
+        except StoreFault as fault:
+            if fault.code == "corrupt":
+                self._mark(fault)
+        except OSError:
+            pass
+        return _ReadOnly(store, now_ms + RETRY_MS)
 
 
 def _key_of(change: Change) -> bytes | None:

@@ -23,6 +23,7 @@ from schemas.settings import MemorySettings
 from schemas.wire import encode
 from streams.observing import MemoryStatus
 from streams.ports import (
+    Change,
     Clock,
     MemoryLimits,
     MemoryStats,
@@ -58,6 +59,7 @@ class _Partition:
     """One partition's memory while the partition is ours."""
 
     number: int
+    limits: MemoryLimits
     memory: PartitionMemory | None = None
     is_usable: bool = False
     progress: Progress = field(default_factory=Progress)
@@ -69,6 +71,26 @@ class _Partition:
     @property
     def is_wanted(self) -> bool:
         return not self.let_go.is_set()
+
+
+class _Reading:
+    """A memory for the thread that restores it: nobody asks it while it is begun anew."""
+
+    def __init__(self, memory: PartitionMemory, show: Callable[[PartitionMemory | None], None]) -> None:
+        self._memory = memory
+        self._show = show
+
+    @property
+    def next_offset(self) -> int | None:
+        return self._memory.next_offset
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        self._memory.restore(changes)
+
+    def clear(self) -> None:
+        self._show(None)
+        self._memory.clear()
+        self._show(self._memory)
 
 
 class Memories(Service):
@@ -118,7 +140,7 @@ class Memories(Service):
         for number in self._owned.keys() - set(partitions):
             self._owned.pop(number).let_go.set()
         for number in set(partitions) - self._owned.keys():
-            held = self._owned[number] = _Partition(number)
+            held = self._owned[number] = _Partition(number, limits_of(self._settings))
             living = asyncio.ensure_future(self._live(held))
             self._living.add(living)
             living.add_done_callback(self._ended)
@@ -147,10 +169,10 @@ class Memories(Service):
             if not held.is_wanted:
                 return
             place = self._directory / str(held.number)
-            memory = await asyncio.to_thread(self._open, place, limits_of(self._settings))
+            held.limits = limits_of(self._settings)
+            memory = await asyncio.to_thread(self._open, place, held.limits)
             try:
-                memory.obey(self._refuses)
-                held.memory = memory
+                self._show(held, memory)
                 if self._settings.mode == "warm":
                     self._use(held)
                 if await self._restore(held, memory):
@@ -166,18 +188,43 @@ class Memories(Service):
             began_s = time.monotonic()
             telling = asyncio.ensure_future(self._tell(held))
             try:
-                is_whole = await asyncio.to_thread(
-                    self._changelog.restore, held.number, memory, held.progress, lambda: held.is_wanted
-                )
+                is_whole = await asyncio.to_thread(self._read, held, memory, asyncio.get_running_loop())
             finally:
                 telling.cancel()
                 held.is_restoring = False
                 self._restored += held.progress.records
         if is_whole:
-            memory.restored(held.progress.position)
             took_s = time.monotonic() - began_s
             log.info("memory %d: restored %d records in %.1f s", held.number, held.progress.records, took_s)
         return is_whole
+
+    def _read(self, held: _Partition, memory: PartitionMemory, loop: asyncio.AbstractEventLoop) -> bool:
+        """In a thread: read the changelog, and have it written to disk, which may take as long again."""
+
+        async def on_loop(shown: PartitionMemory | None) -> None:
+            self._show(held, shown)
+
+        def show(shown: PartitionMemory | None) -> None:
+            asyncio.run_coroutine_threadsafe(on_loop(shown), loop).result()
+
+        is_whole = self._changelog.restore(
+            held.number, _Reading(memory, show), held.progress, lambda: held.is_wanted
+        )
+        if is_whole:
+            memory.restored(held.progress.position)
+        return is_whole
+
+    def _show(self, held: _Partition, memory: PartitionMemory | None) -> None:
+        """Have it asked from now on, or not; what came in while nobody asked it is told first."""
+        held.memory = memory
+        if memory is not None:
+            memory.obey(self._refuses)
+            self._bound(held, memory)
+
+    def _bound(self, held: _Partition, memory: PartitionMemory) -> None:
+        if (limits := limits_of(self._settings)) != held.limits:
+            held.limits = limits
+            memory.bound(limits)
 
     async def _tell(self, held: _Partition) -> None:
         while True:
@@ -263,10 +310,10 @@ class Memories(Service):
 
     def take_up(self, settings: MemorySettings) -> None:
         """Live settings have changed."""
-        if limits_of(settings) != limits_of(self._settings):
-            for memory in self._memories():
-                memory.bound(limits_of(settings))
         self._settings = settings
+        for held in self._owned.values():
+            if held.memory is not None:
+                self._bound(held, held.memory)
 
     def status(self) -> MemoryStatus:
         """All partitions together."""

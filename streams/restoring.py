@@ -15,7 +15,7 @@ import confluent_kafka as ck
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.core.restoring import begin_at
-from streams.ports import Change, PartitionMemory
+from streams.ports import Change, Restorable
 
 # What is handed to a memory at once: one write of the store, and one look whether it is still wanted. Larger
 # writes no longer fit the processor's caches.
@@ -73,7 +73,7 @@ class Changelog:
     def restore(
         self,
         partition: int,
-        memory: PartitionMemory,
+        memory: Restorable,
         progress: Progress,
         is_wanted: Callable[[], bool],
     ) -> bool:
@@ -105,7 +105,7 @@ class Changelog:
         self,
         consumer: ck.Consumer,
         partition: int,
-        memory: PartitionMemory,
+        memory: Restorable,
         progress: Progress,
         is_wanted: Callable[[], bool],
     ) -> bool:
@@ -127,7 +127,7 @@ class Changelog:
             consumer.unassign()
         return True
 
-    def _take_in(self, consumer: ck.Consumer, memory: PartitionMemory, progress: Progress) -> None:
+    def _take_in(self, consumer: ck.Consumer, memory: Restorable, progress: Progress) -> None:
         # `consume` alone would wait for a full batch, or its whole time.
         first = consumer.poll(_TURN_S)
         if first is None:

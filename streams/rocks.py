@@ -67,7 +67,7 @@ class RocksStore:
             raise _fault(trouble) from None
 
     def __repr__(self) -> str:
-        return f"<RocksStore {self.entries} entries, {self.size_bytes >> 20} MiB>"
+        return "<RocksStore>"
 
     def get(self, key: bytes) -> bytes | None:
         """What stands under a key."""
@@ -113,13 +113,18 @@ class RocksStore:
     @property
     def entries(self) -> int:
         """How many memos there are, nearly: one that was written twice counts twice for a while."""
-        return self._memos.property_int_value("rocksdb.estimate-num-keys") or 0
+        return self._figure("rocksdb.estimate-num-keys")
 
     @property
     def size_bytes(self) -> int:
         """What the memos take, on disk and before they are there."""
-        names = ("rocksdb.total-sst-files-size", "rocksdb.size-all-mem-tables")
-        return sum(self._memos.property_int_value(name) or 0 for name in names)
+        return self._figure("rocksdb.total-sst-files-size") + self._figure("rocksdb.size-all-mem-tables")
+
+    def _figure(self, name: str) -> int:
+        try:
+            return self._memos.property_int_value(name) or 0
+        except Exception as trouble:
+            raise _fault(trouble) from None
 
     def bound(self, *, bytes_max: int, ttl_s: int) -> None:
         """Limits that hold from the next file on; options that rocksdict has no other words for."""

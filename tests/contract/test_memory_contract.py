@@ -80,12 +80,6 @@ def test_another_limit_holds_at_once(memory):
     assert memory.look_up([digest("a")], NOW_MS + HOUR_MS) is None
 
 
-def test_what_is_forgotten_answers_no_more(memory):
-    memory.remember([placed("a")], 0)
-    memory.forget(digest("a"), 1)
-    assert memory.look_up([digest("a")], NOW_MS) is None
-
-
 def test_what_an_order_refuses_answers_nothing_also_if_it_comes_in_later(memory):
     memory.remember([placed("a")], 0)
     memory.obey(lambda one: one.judged_at_ms < NOW_MS)

@@ -105,16 +105,11 @@ class Remembering(RuleBasedStateMachine):
         self.local[name] = one
         self.known_to = len(self.log)
 
-    @rule(name=names)
-    def forget(self, name: str):
-        self.memory.forget(digest(name), self.write(name, None))
-        self.local[name] = None
-        self.known_to = len(self.log)
-
-    @rule(name=names)
-    def an_earlier_owner_writes(self, name: str):
+    @rule(name=names, forgets=st.booleans())
+    def an_earlier_owner_writes(self, name: str, forgets: bool):
         """Its record is not known here until the changelog is read again, and perhaps never."""
-        self.write(name, memo(name, judged_at_ms=self.now_ms, reasons=("earlier owner",)))
+        made = memo(name, judged_at_ms=self.now_ms, reasons=("earlier owner",))
+        self.write(name, None if forgets else made)
 
     @rule(passed_h=hours)
     def time_passes(self, passed_h: int):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from deadline import until
-from memos import DAY_MS, LIMITS, NOW_MS, change, digest, placed
+from memos import DAY_MS, LIMITS, NOW_MS, change, digest, placed, tombstone
 
 from streams.clock import ManualClock
 from streams.ports import MemoryLimits
@@ -77,8 +77,8 @@ def test_what_no_longer_fits_in_process_is_found_on_disk(opened: Open):
 
 def test_what_is_forgotten_stays_so_after_a_restart(opened: Open):
     before = opened()
-    before.remember([placed("a")], 0)
-    before.forget(digest("a"), 1)
+    before.restore([change("a", 0), tombstone("a", 1)])
+    before.restored(2)
     before.close()
     assert found(opened(), "a") == [False]
 
@@ -91,7 +91,7 @@ def test_the_oldest_answers_make_room_and_the_newest_stay(opened: Open):
     for number in range(4_000):
         noise = tuple(digest(f"{number}/{at}") for at in range(reasons))
         memory.remember([placed(number, reasons=noise)], number)
-    memory._store.flush()  # noqa: SLF001 - what is still in memory is not bounded by the size on disk
+    memory._state.store.flush()  # noqa: SLF001 - what is still in memory is not bounded by the size on disk
     until(lambda: memory.stats().bytes <= 2 << 20, within_s=20)
     assert found(memory, 3_999) == [True]
     assert found(memory, 0) == [False]
@@ -146,7 +146,7 @@ def test_a_file_that_turns_out_corrupt_is_a_miss_and_the_next_start_fills_the_st
     before.restored(0)
     for number in range(2_000):
         before.remember([placed(number)], number)
-    before._store.flush()  # noqa: SLF001 - so that there is a file to damage
+    before._state.store.flush()  # noqa: SLF001 - so that there is a file to damage
     before.close()
     for table in (tmp_path / "3").glob("*.sst"):
         data = bytearray(table.read_bytes())
@@ -194,6 +194,105 @@ def test_a_disk_that_takes_nothing_turns_it_read_only_until_there_is_room(opened
     assert gap_from < 101, "what was not written is read again at the next start"
     memory.close()
     assert opened().next_offset == gap_from
+
+
+def missing(memory: RocksMemory, count: int) -> list[int]:
+    return [number for number, is_found in enumerate(found(memory, *range(count))) if not is_found]
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_restore_has_the_next_start_read_it_again(opened: Open, clock):
+    memory = opened(limits=LIMITS._replace(entries_max=1))
+    for first in range(0, 2_000, 500):
+        memory.restore([change(number, number) for number in range(first, first + 500)])
+    with no_file_longer_than(4_096):
+        memory.restored(2_000)
+        assert memory.stats().read_only
+    clock.advance(RETRY_MS)
+    memory.remember([placed("x")], 2_000)
+    assert not memory.stats().read_only
+    assert memory.next_offset is None
+    memory.close()
+    after = opened()
+    assert after.next_offset is None, "all of it is read again"
+    assert found(after, "x") == [True]
+    assert missing(after, 2_000), "or this test shows nothing"
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_restore_leaves_nothing_out_below_the_offset(
+    opened: Open, clock
+):
+    before = opened()
+    before.restore([change(0, 0)])
+    before.restored(1)
+    before.close()
+    memory = opened(limits=LIMITS._replace(entries_max=1))
+    noise = tuple(digest(at) for at in range(300))
+    count = 4_000
+    with no_file_longer_than(4_096):
+        for first in range(1, count, 100):
+            memory.restore([change(number, number, reasons=noise) for number in range(first, first + 100)])
+        assert memory.stats().read_only, "what is restored does not fit in memory"
+    clock.advance(RETRY_MS)
+    memory.remember([placed("x")], count)
+    assert not memory.stats().read_only
+    memory.restore([change("late", count + 1)])
+    memory.restored(count + 2)
+    assert memory.next_offset == 1
+    memory.close()
+    after = opened()
+    assert after.next_offset == 1
+    assert missing(after, count)
+    assert found(after, 0, "x", "late") == [True, True, True]
+
+
+def damage(directory: Path) -> None:
+    """Make all that RocksDB wrote to files unreadable."""
+    tables = list(directory.glob("*.sst"))
+    assert tables
+    for table in tables:
+        data = bytearray(table.read_bytes())
+        data[:20] = bytes(20)
+        table.write_bytes(data)
+
+
+def test_a_corrupt_file_of_the_offset_is_moved_aside_like_any_other(opened: Open, tmp_path: Path, caplog):
+    before = opened()
+    before.restored(0)
+    before.remember([placed("a")], 0)
+    before.close()
+    opened().close()  # A restart makes files of the log.
+    damage(tmp_path / "3")
+    with caplog.at_level(logging.WARNING):
+        after = opened()
+    assert after.next_offset is None
+    after.restore([change("a", 0)])
+    after.restored(1)
+    after.close()
+    assert opened().next_offset == 1
+    [line] = caplog.messages
+    assert "moved to 3.aside and is filled anew: corrupt" in line
+
+
+def test_a_store_that_was_begun_anew_says_again_that_it_is_corrupt(opened: Open, tmp_path: Path, caplog):
+    memory = opened(limits=LIMITS._replace(entries_max=1))
+    for turn in range(2):
+        memory.restore([change(number, number) for number in range(2_000)])
+        memory.restored(2_000)
+        damage(tmp_path / "3")
+        with caplog.at_level(logging.WARNING):
+            assert missing(memory, 2_000)
+        assert len(caplog.messages) == turn + 1
+        memory.clear()
+
+
+def test_a_closed_memory_has_no_answers_and_no_faults(opened: Open):
+    memory = opened()
+    memory.remember([placed("a")], 0)
+    memory.close()
+    assert found(memory, "b") == [False]
+    memory.remember([placed("b")], 1)
+    assert memory.stats().bytes == 0
+    assert "read-only" in repr(memory)
 
 
 def test_a_directory_that_cannot_be_made_leaves_the_memory_in_process(opened: Open, tmp_path: Path):

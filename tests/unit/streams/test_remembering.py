@@ -16,7 +16,9 @@ from schemas.settings import MemorySettings
 from streams.clock import ManualClock
 from streams.ports import PublishError
 from streams.recalling import MemoryMemory
+from streams.remembered import RocksMemory
 from streams.remembering import Memories
+from streams.rocks import BlockCache
 
 WITHIN_S = 10.0
 
@@ -32,6 +34,7 @@ class FakeChangelog:
         self.may_end.set()
         self.bug: Exception | None = None
         self.read = []
+        self.anew = 0
 
     def restore(self, partition, memory, progress, is_wanted: Callable[[], bool]) -> bool:
         self.read.append(partition)
@@ -39,6 +42,9 @@ class FakeChangelog:
             raise self.bug
         changes = self.changes.get(partition, ())
         progress.end = len(changes)
+        for _ in range(self.anew):
+            memory.clear()
+            memory.restore(changes)
         memory.restore(changes)
         while not self.may_end.wait(0.01):
             if not is_wanted():
@@ -54,6 +60,9 @@ class Bench:
         self.changelog = FakeChangelog()
         self.publisher = FakePublisher()
         self.opened: list[Path] = []
+        self.may_open = threading.Event()
+        self.may_open.set()
+        self.make = MemoryMemory
         self.usable = 0
         self.done: list[str] = []
         self.memories = Memories(
@@ -68,7 +77,8 @@ class Bench:
 
     def _open(self, directory, limits):
         self.opened.append(directory)
-        return MemoryMemory(limits)
+        assert self.may_open.wait(WITHIN_S)
+        return self.make(limits)
 
     def _is_usable(self) -> None:
         self.usable += 1
@@ -223,6 +233,64 @@ async def test_limits_change_while_it_runs(make):
     await bench.until_usable(1)
     bench.memories.take_up(MemorySettings(entries_max=4))
     assert bench.memories.status().figures.entries == 4
+
+
+async def test_limits_that_change_while_a_store_is_opened_hold_for_it(make):
+    bench = await make()
+    bench.may_open.clear()
+    bench.changelog.changes = {1: [change(number, number) for number in range(10)]}
+    bench.memories.own({1})
+    await eventually(lambda: bench.opened, within_s=WITHIN_S)
+    bench.memories.take_up(MemorySettings(entries_max=4))
+    bench.may_open.set()
+    await bench.until_usable(1)
+    assert bench.memories.status().figures.entries == 4
+
+
+async def test_what_may_take_long_is_not_done_by_the_loop(make):
+    threads: list[tuple[str, int]] = []
+
+    class Watched(MemoryMemory):
+        def restored(self, next_offset):
+            threads.append(("restored", threading.get_ident()))
+            super().restored(next_offset)
+
+        def clear(self):
+            threads.append(("clear", threading.get_ident()))
+            super().clear()
+
+    bench = await make()
+    bench.make = Watched
+    bench.changelog.anew = 1
+    bench.memories.own({1})
+    await bench.until_usable(1)
+    assert [what for what, _ in threads] == ["clear", "restored"]
+    assert threading.get_ident() not in {thread for _, thread in threads}
+
+
+async def test_while_a_memory_is_begun_anew_nobody_sees_its_half(make, tmp_path: Path):
+    """`warm`: the loop asks all the time; what it gave orders about meanwhile counts afterwards."""
+    clock = ManualClock(wall_ms=NOW_MS)
+    bench = await make(mode="warm")
+    bench.make = lambda limits: RocksMemory(tmp_path / "1", limits, BlockCache(1 << 20), clock)
+    bench.changelog.changes = {1: [change(number, number) for number in range(50)]}
+    bench.changelog.anew = 30
+    bench.memories.own({1})
+    await eventually(lambda: bench.changelog.read, within_s=WITHIN_S)
+    asked = 0
+    async with asyncio.timeout(WITHIN_S):
+        while bench.memories.status().restoring:
+            for name in range(3, 23):
+                asked += 1
+                bench.found(1, name)
+                bench.memories.status()
+            bench.memories.obey(lambda one: one.question_digest == digest(3))
+            bench.memories.take_up(MemorySettings(mode="warm", entries_max=7))
+            await asyncio.sleep(0)
+    assert asked > 100
+    assert not bench.memories.crashed
+    assert [bench.found(1, name) for name in (3, 4, 49)] == [False, True, True]
+    assert "7" in repr(bench.memories._owned[1].memory)  # noqa: SLF001
 
 
 async def test_without_memories_everything_is_usable_and_nothing_is_found(make):
