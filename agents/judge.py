@@ -195,9 +195,9 @@ class Judge:
             case Late(attempts):
                 self._publish(work, self._late(work, attempts))
                 self.sharing.leave(ask)
-            case Overdue():
+            case Overdue(before_ms):
                 self._park(work)
-                self.sharing.overdue(ask)
+                self.sharing.overdue(ask, before_ms)
             case Failed(code, attempts):
                 self._bury(work.batch, work.record, work.pending, code, attempts=attempts)
                 self.sharing.leave(ask)

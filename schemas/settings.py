@@ -390,7 +390,8 @@ class JudgeSettings(_Branch, frozen=True, kw_only=True):
             ge=0,
             le=100_000,
             description=(
-                "Copies of a partition that may wait for the answer to their text; at the bound it is held."
+                "Once more copies than this wait in a partition for the answer to their text, nothing is "
+                "taken in any more that is as urgent as they are, or less."
             ),
             extra=LIVE,
         ),

@@ -61,6 +61,9 @@ class Late:
 class Overdue:
     """It waited so long while nodes were up that others should not wait for it any longer."""
 
+    before_ms: float
+    """Who came before this moment has waited for so long."""
+
 
 Outcome = Judged | Failed | Late | Overdue
 
@@ -202,7 +205,7 @@ class Dispatch(Service):
         if first:
             self._lanes.remove(set(first))
         for job in first:
-            job.done(Overdue())
+            job.done(Overdue(before_ms))
 
     async def on_stop(self) -> None:
         """Cancel what is still on nodes: it stays unsettled, and the sockets close."""

@@ -7,7 +7,6 @@ Stands between the judge and the dispatch. Who may share an answer is `core.reus
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.memory import Memo
 from schemas.verdict import Verdict
-from streams.core.flights import Flights, Full, Key, Leads, Ticket, Waits
+from streams.core.flights import Flights, Key, Leads, Ticket, Waits
 from streams.core.judging import Case, Ruling
 from streams.core.reusing import Questions, answers, may_share, memo_of
 from streams.core.rules import Document
@@ -59,25 +58,16 @@ class Ask:
     is_shared: bool = False
     """Whether it may be answered so, and its answer stand for others."""
     ticket: Ticket | None = None
-    flights: Flights[Ask] | None = None
-    """The flights in which the ticket is good: those of the time when the partition was ours."""
+    """Its place while it leads or waits."""
 
     @property
     def key(self) -> Key:
         """What must be equal for one answer to be the other's."""
         return Key(self.case.content_digest, self.case.policy.digest)
 
-    def sit(self, flights: Flights[Ask], ticket: Ticket) -> None:
-        """It leads or waits."""
-        self.flights, self.ticket = flights, ticket
-
-    def rise(self) -> None:
-        """It does neither any more."""
-        self.flights = self.ticket = None
-
 
 class SharingSettings(NamedTuple):
-    """Whether answers are shared at all, and how many copies may wait for one, in each partition."""
+    """Whether answers are shared at all, and past how many copies that wait a partition brings no more."""
 
     enabled: bool = True
     waiting_max: int = 1_000
@@ -96,11 +86,7 @@ class Sharing:
     """Whether an operator has had such an answer forgotten."""
     _flights: dict[int, Flights[Ask]] = field(default_factory=dict)
     _leading: dict[tuple[int, int], Ask] = field(default_factory=dict)
-    """By their flights and the number of their ticket, which only these flights tell apart from others."""
-    _outside: defaultdict[int, deque[Ask]] = field(default_factory=lambda: defaultdict(deque))
-    """Copies for which there is no room to wait, by partition. It is held until they are in, what is more
-    urgent than all of them excepted.
-    """
+    """By partition and the number of their ticket."""
     _later: ByAndBy[Callable[[], None]] = field(
         default_factory=lambda: ByAndBy(lambda tell: tell(), at_once=TOLD_AT_ONCE)
     )
@@ -125,8 +111,7 @@ class Sharing:
         """Whether no more of a partition should be taken in for now, for this lane."""
         if not self.settings().enabled:
             return False
-        outside = self._outside[partition]
-        is_crowded = bool(outside) and lane >= min(ask.job.lane for ask in outside)
+        is_crowded = self._of(partition).is_crowded(lane, self.settings().waiting_max)
         return is_crowded or not self.recall.is_usable(partition)
 
     def _remembered(self, ask: Ask) -> Memo | None:
@@ -144,24 +129,21 @@ class Sharing:
         deadline_ms = ask.job.question.deadline_ms
         match flights.join(ask.key, ask, lane=ask.job.lane, deadline_ms=deadline_ms):
             case Leads(ticket):
-                self._lead(ask, flights, ticket)
+                self._lead(ask, ticket)
             case Waits(ticket, promote):
-                ask.sit(flights, ticket)
-                if promote and (leader := self._leading.get(_place(flights, promote.leader))):
+                ask.ticket = ticket
+                if promote and (leader := self._leading.get((ask.partition, promote.leader.number))):
                     self.dispatch.promote(leader.job, promote.lane)
-                self._wake_by(deadline_ms)
-            case Full():
-                self._outside[ask.partition].append(ask)
                 self._wake_by(deadline_ms)
 
     def _of(self, partition: int) -> Flights[Ask]:
         if partition not in self._flights:
-            self._flights[partition] = Flights(lambda: self.settings().waiting_max)
+            self._flights[partition] = Flights()
         return self._flights[partition]
 
-    def _lead(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
-        ask.sit(flights, ticket)
-        self._leading[_place(flights, ticket)] = ask
+    def _lead(self, ask: Ask, ticket: Ticket) -> None:
+        ask.ticket = ticket
+        self._leading[ask.partition, ticket.number] = ask
         if not self.dispatch.models():
             # It was looked up under no model's name; by the time it is its turn, one may be known.
             ask.job.is_answered = lambda: self._is_found(ask)
@@ -200,85 +182,104 @@ class Sharing:
 
         In this order: whoever comes in between finds the flight, and whoever comes later the memory.
         """
-        if memo is None or self.refuses(memo):
+        if memo is None:
+            settle()
+            self._part(ask)
+        elif self.refuses(memo):
             settle()
             self.leave(ask)
-            return
-        self.recall.remember(ask.partition, memo, lambda: self._landed(ask, memo, settle))
+        else:
+            self.recall.remember(ask.partition, memo, lambda: self._landed(ask, memo, settle))
 
     def leave(self, ask: Ask) -> None:
-        """It has no answer for others: another of those who wait is asked in its place."""
-        flights, ticket = ask.flights, ask.ticket
-        if flights is None or ticket is None:
+        """It brought nothing: another of those who wait is asked in its place."""
+        ticket = self._rise(ask)
+        if ticket is None:
             return
-        ask.rise()
-        self._leading.pop(_place(flights, ticket), None)
+        flights = self._of(ask.partition)
         # Whoever is late already is not worth a turn.
         self._tell_late_of(flights)
         while (successor := flights.leave(ticket)) is not None:
             ticket = successor.ticket
             if successor.item.job.is_wanted():
-                self._take_over(successor.item, flights, ticket)
+                self._take_over(successor.item, ticket)
                 break
-            successor.item.rise()
+            successor.item.ticket = None
             successor.item.job.give_up()
-        self._let_in(ask.partition)
 
-    def _take_over(self, ask: Ask, flights: Flights[Ask], ticket: Ticket) -> None:
+    def overdue(self, ask: Ask, before_ms: float) -> None:
+        """It waited for too long while nodes were up, and so did some who waited for it, or all."""
+        if ask.ticket is None:
+            return
+        gone = self._of(ask.partition).remove(lambda one: one.job.arrived_ms < before_ms, key=ask.ticket.key)
+        for one in gone:
+            one.ticket = None
+        self._later.add(partial(one.job.done, Overdue(before_ms)) for one in gone)
+        self.leave(ask)
+
+    def begin_drain(self) -> None:
+        """Give up all who wait; whoever was asked about ends by itself. Must come before the dispatch's.
+
+        Until then its flight goes on: a copy that is delivered anew meanwhile waits for it like any other.
+        """
+        gone = [ask for flights in self._flights.values() for ask in flights.remove(lambda _: True)]
+        for ask in gone:
+            ask.ticket = None
+        self._later.add(ask.job.give_up for ask in gone)
+
+    def _take_over(self, ask: Ask, ticket: Ticket) -> None:
         try:
-            self._lead(ask, flights, ticket)
+            self._lead(ask, ticket)
         except Exception:  # noqa: BLE001 - whatever it was: it is told of if it happens again
             self._later.add([ask.again])
 
-    def overdue(self, ask: Ask) -> None:
-        """It waited for too long while nodes were up, and so did all who waited for it."""
-        self._later.add(partial(one.job.done, Overdue()) for one in self._landed_with(ask))
-        self._let_in(ask.partition)
-
-    def begin_drain(self) -> None:
-        """Give up all who wait; whoever was asked about ends by itself. Must come before the dispatch's."""
-        gone = [ask for flights in self._flights.values() for ask in flights.remove(lambda _: True)]
-        gone += [ask for outside in self._outside.values() for ask in outside]
-        self._outside.clear()
-        # Who is still asked about keeps its own; those to come begin anew.
-        self._flights.clear()
-        self._later.add(ask.job.give_up for ask in gone)
-
     def _landed(self, ask: Ask, memo: Memo, settle: Callable[[], None]) -> None:
         settle()
-        self._tell(ask, memo)
+        if self.refuses(memo):
+            self.leave(ask)
+        else:
+            self._tell(ask, memo)
 
     def _tell(self, ask: Ask, memo: Memo) -> None:
         """Give the answer to those who wait for it."""
-        self._later.add(partial(one.answered, memo) for one in self._landed_with(ask))
-        self._let_in(ask.partition)
+        self._later.add(partial(self._give, one, memo) for one in self._landed_with(ask))
+
+    def _give(self, ask: Ask, memo: Memo) -> None:
+        """Give it, unless an operator has had it forgotten since."""
+        if not self.refuses(memo):
+            ask.answered(memo)
+        elif ask.job.is_wanted():
+            ask.again()
+        else:
+            ask.job.give_up()
+
+    def _part(self, ask: Ask) -> None:
+        """Its answer is sound and stands for itself only, as the next one will: all who wait are asked about.
+
+        Should one of them bring an answer for others after all, those who are not on a node yet get it.
+        """
+        self._later.add(partial(self._go_alone, one) for one in self._landed_with(ask))
+
+    def _go_alone(self, ask: Ask) -> None:
+        ask.job.is_answered = lambda: self._is_found(ask)
+        try:
+            self.dispatch.submit(ask.job)
+        except Exception:  # noqa: BLE001 - as above
+            ask.again()
 
     def _landed_with(self, ask: Ask) -> Sequence[Ask]:
-        flights, ticket = ask.flights, ask.ticket
-        if flights is None or ticket is None:
-            return ()
-        ask.rise()
-        self._leading.pop(_place(flights, ticket), None)
-        waiting = flights.land(ticket)
+        ticket = self._rise(ask)
+        waiting = () if ticket is None else self._of(ask.partition).land(ticket)
         for one in waiting:
-            one.rise()
+            one.ticket = None
         return waiting
 
-    def _let_in(self, partition: int) -> None:
-        """Those who found no room, as far as there is some; and whoever need not wait any more."""
-        outside, now_ms = self._outside[partition], self.clock.now_ms()
-        for _ in range(len(outside)):
-            if not outside:
-                return
-            ask = outside.popleft()
-            deadline_ms = ask.job.question.deadline_ms
-            if not ask.job.is_wanted():
-                ask.job.give_up()
-            elif deadline_ms is not None and deadline_ms <= now_ms:
-                ask.job.done(Late(ask.job.attempts))
-            else:
-                # Where there is no room it is outside again, behind the others of this round.
-                self._enter(ask)
+    def _rise(self, ask: Ask) -> Ticket | None:
+        """It leads or waits no more; the ticket that it had."""
+        ticket, ask.ticket = ask.ticket, None
+        if ticket is not None:
+            self._leading.pop((ask.partition, ticket.number), None)
+        return ticket
 
     # -- deadlines of those who wait ------------------------------------------------------------------------
 
@@ -297,15 +298,8 @@ class Sharing:
         for flights in tuple(self._flights.values()):
             self._tell_late_of(flights)
             self._wake_by(flights.next_deadline_ms())
-        for partition in tuple(self._outside):
-            # Who stays outside wakes us by itself.
-            self._let_in(partition)
 
     def _tell_late_of(self, flights: Flights[Ask]) -> None:
         for ask in tuple(flights.expired(self.clock.now_ms())):
-            ask.rise()
+            ask.ticket = None
             ask.job.done(Late(ask.job.attempts))
-
-
-def _place(flights: Flights[Ask], ticket: Ticket) -> tuple[int, int]:
-    return id(flights), ticket.number

@@ -198,13 +198,14 @@ class FakeRecall:
         self.memos: dict[tuple[int, str], Memo] = {}
         self.is_restored = True
         self.keeping: list[Callable[[], None]] | None = None
+        self.refuses: Callable[[Memo], bool] = lambda _: False
 
     def is_usable(self, _partition: int) -> bool:
         return self.is_restored
 
     def look_up(self, partition: int, questions: Sequence[str]) -> Memo | None:
         found = (self.memos.get((partition, question)) for question in questions)
-        return next((memo for memo in found if memo), None)
+        return next((memo for memo in found if memo and not self.refuses(memo)), None)
 
     def remember(self, partition: int, memo: Memo, done: Callable[[], None]) -> None:
         def keep() -> None:

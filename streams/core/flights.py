@@ -2,7 +2,7 @@
 
 What is the same is the key: content digest and policy digest. One `Flights` holds one partition of all four
 `pending` topics, so it sees every copy that this worker has. It only keeps the books; asking nodes, settling
-and verdicts are the agent's.
+and verdicts are the agent's. Whoever comes may wait; where that are too many, no more should be taken in.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Generic, NamedTuple, TypeVar
+
+from streams.core.lanes import LANES
 
 T = TypeVar("T")
 
@@ -53,10 +55,6 @@ class Promote(NamedTuple):
     lane: int
 
 
-class Full(NamedTuple):
-    """As many wait as may: hold the partition, and come again when somebody has been answered."""
-
-
 class Successor(NamedTuple, Generic[T]):
     """Who asks now in place of the leader that brought no answer for others."""
 
@@ -83,12 +81,11 @@ class _Flight(Generic[T]):
 
 
 class Flights(Generic[T]):
-    """One partition's flights. `waiting_max` is asked each time, as a setting that changes is."""
+    """One partition's flights."""
 
-    def __init__(self, waiting_max: Callable[[], int]) -> None:
-        self._waiting_max = waiting_max
+    def __init__(self) -> None:
         self._flights: dict[Key, _Flight[T]] = {}
-        self._waiting = 0
+        self._waiting = [0] * LANES
         self._number = 0
         # (deadline, ticket); those of tickets that are good no more are passed over.
         self._deadlines: list[tuple[float, int, Key]] = []
@@ -97,34 +94,34 @@ class Flights(Generic[T]):
         return len(self._flights)
 
     def __repr__(self) -> str:
-        return f"<Flights {len(self)} under way, {self._waiting} waiting>"
+        return f"<Flights {len(self)} under way, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
         """How many wait for somebody else's answer."""
-        return self._waiting
+        return sum(self._waiting)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more may wait."""
-        return self._waiting < self._waiting_max()
+    def is_crowded(self, lane: int, waiting_max: int) -> bool:
+        """Whether more than so many wait that are as urgent as this lane, or more: it should bring no more.
+
+        Those who are less urgent take no room from it.
+        """
+        return sum(self._waiting[: lane + 1]) > waiting_max
 
     def is_under_way(self, key: Key) -> bool:
         """Whether somebody asks this."""
         return key in self._flights
 
-    def join(self, key: Key, item: T, *, lane: int, deadline_ms: float | None = None) -> Leads | Waits | Full:
-        """Lead, wait, or be told that there is no room; the item is kept only where it waits."""
+    def join(self, key: Key, item: T, *, lane: int, deadline_ms: float | None = None) -> Leads | Waits:
+        """Lead or wait; the item is kept only where it waits."""
         flight = self._flights.get(key)
         if flight is None:
             ticket = self._ticket(key)
             self._flights[key] = _Flight(ticket.number, lane)
             return Leads(ticket)
-        if not self.has_room:
-            return Full()
         ticket = self._ticket(key)
         flight.seats[ticket.number] = _Seat(lane, ticket.number, item)
-        self._waiting += 1
+        self._waiting[lane] += 1
         if deadline_ms is not None:
             self._note_deadline(deadline_ms, ticket)
         if lane >= flight.lane:
@@ -133,7 +130,7 @@ class Flights(Generic[T]):
         return Waits(ticket, Promote(Ticket(key, flight.leader), lane))
 
     def land(self, leader: Ticket) -> tuple[T, ...]:
-        """The leader has an answer for all: who waited for it, in the order of arrival. The flight is over.
+        """The flight is over, with an answer for all or because it will have none: who waited, as they came.
 
         Nobody, where the ticket leads no more: then others have their own leader.
         """
@@ -141,11 +138,12 @@ class Flights(Generic[T]):
         if flight is None:
             return ()
         del self._flights[leader.key]
-        self._waiting -= len(flight.seats)
+        for seat in flight.seats.values():
+            self._waiting[seat.lane] -= 1
         return tuple(seat.item for seat in flight.seats.values())
 
     def leave(self, ticket: Ticket) -> Successor[T] | None:
-        """The holder goes without an answer for others: it failed, was late, may not be reused, was given up.
+        """The holder goes without an answer for others: it failed, was late, was refused, was given up.
 
         If it led, the most urgent of those who wait takes over, alone: the others go on waiting, for it.
         """
@@ -180,14 +178,14 @@ class Flights(Generic[T]):
             heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
 
-    def remove(self, is_unwanted: Callable[[T], bool]) -> list[T]:
-        """Take out everybody who waits and of whom this is true: a partition goes, or a drain begins.
+    def remove(self, is_unwanted: Callable[[T], bool], *, key: Key | None = None) -> list[T]:
+        """Take out everybody who waits, for this or for anything, and of whom it is true: a drain begins.
 
         Leaders are not among them: their job ends by itself, and then they `leave`. Before a drain gives jobs
         up, take out who waits; otherwise each would take over only to be given up in turn.
         """
         gone: list[T] = []
-        for flight in self._flights.values():
+        for flight in [self._flights[key]] if key else self._flights.values():
             for seat in [seat for seat in flight.seats.values() if is_unwanted(seat.item)]:
                 self._unseat(flight, seat.number)
                 gone.append(seat.item)
@@ -203,12 +201,13 @@ class Flights(Generic[T]):
 
     def _unseat(self, flight: _Flight[T], number: int) -> _Seat[T] | None:
         seat = flight.seats.pop(number, None)
-        self._waiting -= seat is not None
+        if seat is not None:
+            self._waiting[seat.lane] -= 1
         return seat
 
     def _note_deadline(self, deadline_ms: float, ticket: Ticket) -> None:
         heappush(self._deadlines, (deadline_ms, ticket.number, ticket.key))
-        if len(self._deadlines) > 2 * self._waiting + _STALE_MAX:
+        if len(self._deadlines) > 2 * self.waiting + _STALE_MAX:
             self._deadlines = [entry for entry in self._deadlines if self._is_seated(*entry[1:])]
             heapify(self._deadlines)
 

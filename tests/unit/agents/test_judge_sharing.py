@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from virtual_time import LoopClock, now_ms, reaches, run, virtual
 
 from agents.judge import Judge
 from schemas.event import Moderate, Source
+from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.settings import CampaignSettings, JudgeSettings
 from schemas.verdict import ScoredLabel, Verdict
@@ -40,7 +42,7 @@ from streams.partitions import Batch
 from streams.ports import Answer, NodeFault, Question, Refused, Unreachable
 from streams.publishing import MemoryPublisher
 from streams.settling import Settling
-from streams.sharing import Sharing, SharingSettings
+from streams.sharing import TOLD_AT_ONCE, Sharing, SharingSettings
 from streams.tracing import NullTracer
 
 POLICIES = policy_book()
@@ -76,6 +78,7 @@ class Stage:
         self.recall = FakeRecall()
         self.campaigns = CampaignSettings(copies_min=4, authors_min=2)
         self.memory = SharingSettings(waiting_max=waiting_max)
+        self.refuses: Callable[[Memo], bool] = lambda _: False
         self.nodes = nodes or (Judging(),)
         tally = Tally()
         self.stopped: list[Exception] = []
@@ -87,6 +90,7 @@ class Stage:
             dispatch=self.dispatch,
             questions=Questions(b""),
             settings=lambda: self.memory,
+            refuses=self._refuses,
             clock=self.clock,
         )
         self.partitions.is_kept_waiting = lambda tp: self.sharing.is_held(
@@ -109,6 +113,9 @@ class Stage:
             failing=Failing(self.partitions, condemn=settling.condemn, stop_worker=self.stopped.append),
             stop_worker=self.stopped.append,
         )
+
+    def _refuses(self, memo: Memo) -> bool:
+        return self.refuses(memo)
 
     async def put(self, *values: bytes, priority: str = "low", partition: int = 0) -> Batch:
         topic = TOPICS.pending(priority)  # type: ignore[arg-type]
@@ -258,8 +265,41 @@ async def test_an_answer_that_is_not_sure_enough_stands_for_itself_only():
         await stage.put(post("first"), post("second"), post("third"))
         await stage.settled()
     assert stage.asked == ["first", "second", "third"]
-    assert node.busy_max == 1, "one after the other: the next might be sure"
+    assert node.busy_max == 2, "the others are asked about together: the next will hardly be surer"
     assert not stage.recall.memos
+
+
+@virtual
+async def test_a_hundred_copies_whose_answer_stands_for_itself_only_use_all_slots_and_hold_nothing():
+    unsure = Answer(labels=SPAM.labels, confidence=0.3, model=MODEL)
+    node = Judging(answer=unsure, slots=32, takes_ms=1_000)
+    async with staged(node, waiting_max=50) as stage:
+        await stage.put(*(post(f"copy-{number}") for number in range(100)))
+        assert stage.is_held
+        await reaches(lambda: len(stage.verdicts) == 1)
+        await asyncio.sleep(0.1)
+        assert not stage.is_held
+        await stage.settled()
+        # The first alone, then 99 in 32 slots.
+        assert stage.clock.wall_ms() == pytest.approx(WROTE_MS + 5_000, abs=200)
+    assert sorted(stage.asked) == sorted(f"copy-{number}" for number in range(100))
+    assert {verdict.decided_by for verdict in stage.verdicts} == {"model"}
+
+
+@virtual
+async def test_where_one_of_those_is_sure_after_all_who_has_no_slot_yet_gets_that_answer():
+    class Growing(Judging):
+        async def judge(self, question: Question) -> Answer:
+            answer = await super().judge(question)
+            sure = question.event.id == "third"
+            return replace(answer, confidence=0.99) if sure else answer
+
+    unsure = Answer(labels=SPAM.labels, confidence=0.3, model=MODEL)
+    async with staged(Growing(answer=unsure, slots=2)) as stage:
+        await stage.put(*(post(which) for which in ("first", "second", "third", "fourth", "fifth")))
+        await stage.settled()
+    assert stage.asked == ["first", "second", "third"]
+    assert Counter(verdict.decided_by for verdict in stage.verdicts) == {"model": 3, "cache": 2}
 
 
 @virtual
@@ -287,6 +327,22 @@ async def test_an_urgent_copy_pulls_forward_what_waits_in_low():
         await stage.settled()
     assert stage.asked[:2] == ["running", "wanted"]
     assert len(stage.verdicts) == 6
+
+
+@virtual
+async def test_an_urgent_copy_finds_room_however_many_less_urgent_ones_wait():
+    async with staged(Judging(slots=1), waiting_max=1) as stage:
+        await stage.put(post("running", text="x"))
+        await stage.put(*(post(f"low-{number}", text=f"text {number}") for number in range(3)))
+        await stage.put(*(post(f"wanted-{number}", text="wanted") for number in range(4)))
+        await stage.put(post("urgent", text="wanted", priority="critical"), priority="critical")
+        assert {tp.topic for tp in stage.partitions.held()} == {TOPICS.pending("low")}
+        await stage.put(post("urgent too", text="wanted", priority="critical"), priority="critical")
+        assert TOPICS.pending("critical") in {tp.topic for tp in stage.partitions.held()}
+        await stage.settled()
+        assert not stage.is_held
+    assert stage.asked[:2] == ["running", "wanted-0"]
+    assert len({verdict.id for verdict in stage.verdicts}) == 10
 
 
 @virtual
@@ -371,6 +427,101 @@ async def test_a_drain_gives_up_who_waits_and_finishes_who_is_asked_about():
         await stage.settled()
         assert stage.partitions.committable() == {(batch.topic, 0): 1}
     assert [verdict.id for verdict in stage.verdicts] == ["first"]
+
+
+@virtual
+async def test_what_is_on_a_node_when_the_group_is_cut_anew_is_not_asked_again_beside_it():
+    node = Judging(takes_ms=20_000)
+    async with staged(node) as stage:
+        await stage.put(post("first"), post("second"))
+        await reaches(lambda: stage.asked == ["first"])
+        stage.partitions.begin_drain()
+        await asyncio.sleep(5)
+        stage.partitions.open([(TOPICS.pending("low"), 0)])
+        await stage.put(post("first"), post("second"), post("third"))
+        await stage.settled()
+    assert node.busy_max == 1
+    assert stage.asked == ["first"]
+    assert Counter(verdict.id for verdict in stage.verdicts) == {"first": 2, "second": 1, "third": 1}
+
+
+@virtual
+@pytest.mark.parametrize("fault", [Unreachable(), Refused()])
+async def test_what_fails_on_a_node_after_the_group_was_cut_anew_is_asked_again_by_one_alone(
+    fault: NodeFault,
+):
+    node = Judging(fault, takes_ms=20_000)
+    async with staged(node) as stage:
+        await stage.put(post("first"))
+        await reaches(lambda: stage.asked == ["first"])
+        stage.partitions.begin_drain()
+        stage.partitions.open([(TOPICS.pending("low"), 0)])
+        await stage.put(post("first"), post("second"))
+        await stage.settled()
+    assert node.busy_max == 1
+    assert stage.asked == ["first", "first"]
+    assert {verdict.id: verdict.decided_by for verdict in stage.verdicts} == {
+        "first": "model",
+        "second": "cache",
+    }
+
+
+@virtual
+async def test_a_leader_without_a_slot_is_given_up_in_a_drain_and_leaves_no_flight_behind():
+    async with staged(Judging(slots=1, takes_ms=1_000)) as stage:
+        await stage.put(post("running", text="x"), post("first"), post("second"))
+        stage.partitions.begin_drain()
+        await stage.settled()
+        assert repr(stage.sharing) == "<Sharing | 0 asked, 0 waiting>"
+        stage.partitions.open([(TOPICS.pending("low"), 0)])
+        await stage.put(post("first"))
+        await stage.settled()
+    assert stage.asked == ["running", "first"]
+
+
+@virtual
+async def test_an_order_to_forget_that_comes_while_the_answer_is_kept_counts_for_who_waits():
+    async with staged() as stage:
+        stage.recall.keeping = []
+        await stage.put(post("first"), post("second"), post("third"))
+        await reaches(lambda: stage.recall.keeping)
+        ordered_ms = stage.clock.wall_ms()
+        stage.refuses = lambda memo: memo.judged_at_ms < ordered_ms
+        stage.recall.keeping.pop()()
+        stage.recall.keeping = None
+        await stage.settled()
+    assert stage.asked == ["first", "second"]
+    assert [verdict.decided_by for verdict in stage.verdicts] == ["model", "model", "cache"]
+
+
+@virtual
+async def test_an_order_to_forget_counts_for_those_whose_answer_is_on_its_way():
+    """Hundreds are told in turns of the loop; an order comes between two of them."""
+    async with staged() as stage:
+        told = TOLD_AT_ONCE + 1
+        stage.refuses = lambda memo: memo.original.id == "copy-0" and len(stage.publisher.records) >= told
+        stage.recall.refuses = stage.refuses
+        await stage.put(*(post(f"copy-{number}") for number in range(3 * TOLD_AT_ONCE)))
+        await stage.settled()
+    assert stage.asked == ["copy-0", f"copy-{told}"], "one more for all for whom it came in time"
+    assert len({verdict.id for verdict in stage.verdicts}) == len(stage.verdicts) == 3 * TOLD_AT_ONCE
+
+
+@virtual
+async def test_of_copies_only_those_are_parked_that_have_waited_for_so_long_themselves():
+    async with staged(Judging(takes_ms=10_000_000, slots=1)) as stage:
+        await stage.put(post("running", text="x"), post("first"), post("second"))
+        await asyncio.sleep(901)
+        await stage.put(post("third"))
+        await stage.put(post("urgent", priority="critical"), priority="critical")
+        stage.dispatch.release_overdue()
+        await reaches(lambda: stage.partitions.awaited == 3)
+        parked = [one for one in stage.publisher.records if one.topic == TOPICS.pending("low")]
+        assert len(parked) == 2
+        assert repr(stage.sharing) == "<Sharing | 2 asked, 1 waiting>"
+        await asyncio.sleep(901)
+        stage.dispatch.release_overdue()
+        await reaches(lambda: stage.partitions.awaited == 1)
 
 
 @virtual

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streams.core.flights import Flights, Full, Key, Leads, Successor, Ticket, Waits
+from streams.core.flights import Flights, Key, Leads, Successor, Ticket, Waits
 
 KEYS = [Key(content, policy) for content in ("c1", "c2") for policy in ("p1", "p2")]
 LANES = 4
@@ -21,10 +21,9 @@ deadlines = st.none() | st.integers(0, 300).map(float)
 class FlightsMachine(RuleBasedStateMachine):
     """The flights beside a model: for each key a leader, and who waits in the order of arrival."""
 
-    @initialize(waiting_max=st.integers(0, 6))
-    def start(self, waiting_max):
-        self.waiting_max = waiting_max
-        self.flights: Flights[int] = Flights(lambda: self.waiting_max)
+    @initialize()
+    def start(self):
+        self.flights: Flights[int] = Flights()
         self.leaders: dict[Key, Ticket] = {}
         # The lane in which each leader's question was last put, as the caller was told.
         self.asked_in: dict[Key, int] = {}
@@ -39,27 +38,18 @@ class FlightsMachine(RuleBasedStateMachine):
     @rule(key=keys, lane=lanes, deadline_ms=deadlines)
     def join(self, key, lane, deadline_ms):
         self.items += 1
-        before = len(self.waiters)
         match self.flights.join(key, self.items, lane=lane, deadline_ms=deadline_ms):
             case Leads(ticket):
                 assert key not in self.leaders, "two are asked the same at one time"
                 self.leaders[key], self.asked_in[key] = ticket, lane
             case Waits(ticket, promote):
                 assert key in self.leaders
-                assert before < self.waiting_max
                 self.came.add(self.items)
                 self.waiters[self.items] = (key, ticket, lane, NEVER if deadline_ms is None else deadline_ms)
                 assert (promote is not None) == (lane < self.asked_in[key])
                 if promote is not None:
                     assert promote == (self.leaders[key], lane)
                     self.asked_in[key] = lane
-            case Full():
-                assert key in self.leaders
-                assert before >= self.waiting_max
-
-    @rule(waiting_max=st.integers(0, 6))
-    def the_bound_is_set_anew(self, waiting_max):
-        self.waiting_max = waiting_max
 
     @precondition(lambda self: self.leaders)
     @rule(data=st.data())
@@ -114,6 +104,14 @@ class FlightsMachine(RuleBasedStateMachine):
         assert self.flights.land(ticket) == ()
         assert self.flights.leave(ticket) is None
 
+    @precondition(lambda self: self.leaders)
+    @rule(data=st.data(), divisor=st.integers(1, 3))
+    def some_who_wait_for_one_leave(self, data, divisor):
+        key = data.draw(st.sampled_from(sorted(self.leaders)))
+        gone = [item for item, waiter in self.waiters.items() if waiter[0] == key and item % divisor == 0]
+        assert self.flights.remove(lambda item: item % divisor == 0, key=key) == gone
+        self._ended(gone)
+
     def _leader_is_gone(self, key):
         self.spent.append(self.leaders.pop(key))
         del self.asked_in[key]
@@ -133,7 +131,9 @@ class FlightsMachine(RuleBasedStateMachine):
     def the_books_are_right(self):
         assert len(self.flights) == len(self.leaders)
         assert self.flights.waiting == len(self.waiters)
-        assert self.flights.has_room == (len(self.waiters) < self.waiting_max)
+        for lane in range(LANES):
+            as_urgent = sum(waiter[2] <= lane for waiter in self.waiters.values())
+            assert [self.flights.is_crowded(lane, as_urgent + more) for more in (-1, 0)] == [True, False]
         assert {key for key in KEYS if self.flights.is_under_way(key)} == set(self.leaders)
 
     @invariant()
@@ -156,9 +156,9 @@ TestFlights = FlightsMachine.TestCase
 KEY = KEYS[0]
 
 
-def under_way(*items: str, waiting_max: int = 100) -> tuple[Flights[str], Ticket]:
+def under_way(*items: str) -> tuple[Flights[str], Ticket]:
     """A flight with its leader and these who wait, all of the least urgent lane."""
-    flights: Flights[str] = Flights(lambda: waiting_max)
+    flights: Flights[str] = Flights()
     lead = flights.join(KEY, "leader", lane=3)
     assert isinstance(lead, Leads)
     for item in items:
@@ -234,21 +234,13 @@ def test_after_the_urgent_one_took_over_and_left_the_next_is_only_as_urgent_as_i
     assert late.promote == (rest.ticket, 2)
 
 
-def test_at_the_bound_there_is_room_to_lead_but_not_to_wait():
-    flights, leader = under_way("a", "b", waiting_max=2)
-    assert not flights.has_room
-    assert flights.join(KEY, "c", lane=0) == Full()
-    assert isinstance(flights.join(KEYS[1], "d", lane=0), Leads)
-    assert flights.land(leader) == ("a", "b")
-    assert flights.has_room
-
-
-def test_who_found_no_room_pulls_nobody_forward():
-    flights, leader = under_way("a", waiting_max=1)
-    assert flights.join(KEY, "critical", lane=0) == Full()
-    successor = flights.leave(leader)
-    assert successor is not None
-    assert successor.lane == 3
+def test_those_who_are_less_urgent_crowd_nobody_who_is_more_so():
+    flights, leader = under_way("a", "b", "c")
+    assert [flights.is_crowded(lane, 2) for lane in range(LANES)] == [False, False, False, True]
+    flights.join(KEY, "urgent", lane=1)
+    assert [flights.is_crowded(lane, 0) for lane in range(LANES)] == [False, True, True, True]
+    flights.land(leader)
+    assert not flights.is_crowded(3, 0)
 
 
 def test_the_answer_of_one_who_leads_no_more_answers_nobody():

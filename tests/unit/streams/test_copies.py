@@ -22,7 +22,7 @@ from schemas.verdict import ModelRef, Verdict
 from schemas.wire import encode
 from streams.core.cuts import Cut, Cuts
 from streams.core.digest import content_digest
-from streams.core.flights import Flights, Full, Key, Leads, Successor, Ticket, Waits
+from streams.core.flights import Flights, Key, Leads, Successor, Ticket, Waits
 from streams.core.judging import Case, Ruling, cache_verdict, moment, timing
 from streams.core.reusing import Questions, answers, may_share, memo_of
 from streams.core.rules import CompiledPolicy, compile_policy
@@ -82,17 +82,15 @@ def truth(work: Work, model: str) -> str:
 class CopiesMachine(RuleBasedStateMachine):
     """One partition and the worker that has it."""
 
-    @initialize(entries_max=st.integers(0, 5), waiting_max=st.integers(0, 5))
-    def start(self, entries_max, waiting_max):
+    @initialize(entries_max=st.integers(0, 5))
+    def start(self, entries_max):
         self.limits = MemoryLimits(entries_max, 1 << 20, HOUR_MS)
-        self.waiting_max = waiting_max
         self.now_ms = 1_000_000
         self.number = 0
         self.changelog: list[Change] = []
         self.cuts = Cuts()
         self.given_cuts: list[Cut] = []
         self.unsettled: dict[int, Work] = {}
-        self.held: list[Work] = []
         self.ended: list[int] = []
         self._begin()
 
@@ -102,9 +100,8 @@ class CopiesMachine(RuleBasedStateMachine):
         self.memory.restore(self.changelog)
         self.memory.restored(len(self.changelog))
         self.memory.obey(self.cuts.refuses)
-        self.flights: Flights[Work] = Flights(lambda: self.waiting_max)
+        self.flights: Flights[Work] = Flights()
         self.asked: list[Asked] = []
-        self.held = []
         for work in list(self.unsettled.values()):
             self._admit(work)
 
@@ -160,7 +157,6 @@ class CopiesMachine(RuleBasedStateMachine):
         self.memory.remember([Placed(memo, encode(memo))], len(self.changelog) - 1)
         for waiting in self.flights.land(asked.ticket):
             self._answer(waiting, memo)
-        self._admit_held()
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -209,13 +205,6 @@ class CopiesMachine(RuleBasedStateMachine):
                         one._replace(lane=promote.lane) if one.ticket == promote.leader else one
                         for one in self.asked
                     ]
-            case Full():
-                self.held.append(work)
-
-    def _admit_held(self):
-        held, self.held = self.held, []
-        for work in held:
-            self._admit(work)
 
     def _ask(self, work: Work, ticket: Ticket | None):
         if ticket is not None:
@@ -225,7 +214,6 @@ class CopiesMachine(RuleBasedStateMachine):
     def _ask_next(self, successor: Successor[Work] | None):
         if successor is not None:
             self._ask(successor.item, successor.ticket)
-        self._admit_held()
 
     def _answer(self, work: Work, memo: Memo):
         verdict = cache_verdict(
@@ -261,7 +249,7 @@ class CopiesMachine(RuleBasedStateMachine):
     @invariant()
     def everybody_is_answered_once_or_still_at_hand(self):
         assert sorted(self.ended + list(self.unsettled)) == list(range(1, self.number + 1))
-        assert len(self.unsettled) == len(self.asked) + self.flights.waiting + len(self.held)
+        assert len(self.unsettled) == len(self.asked) + self.flights.waiting
 
     @invariant()
     def never_are_two_asked_the_same_at_one_time(self):
@@ -271,14 +259,10 @@ class CopiesMachine(RuleBasedStateMachine):
     @invariant()
     def who_is_asked_for_copies_is_as_urgent_as_the_most_urgent_of_them(self):
         lane_of = {one.work.key: one.lane for one in self.asked if one.ticket is not None}
-        at_hand = {one.work.number for one in self.asked} | {work.number for work in self.held}
+        at_hand = {one.work.number for one in self.asked}
         for work in self.unsettled.values():
             if work.number not in at_hand:
                 assert lane_of[work.key] <= PRIORITIES.index(work.case.priority)
-
-    @invariant()
-    def nobody_is_held_while_there_is_room(self):
-        assert not self.held or not self.flights.has_room
 
 
 CopiesMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

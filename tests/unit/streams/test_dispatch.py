@@ -624,7 +624,7 @@ async def test_what_waited_for_too_long_is_let_go_of_and_what_did_not_stays():
         assert not asker.ended
         await asyncio.sleep(5)
         asker.dispatch.release_overdue()
-        assert asker.ended == [("old", Overdue(), 12_000)]
+        assert asker.ended == [("old", Overdue(asker.began_ms + 2_000), 12_000)]
         await asker.all_ended()
         outcomes = asker.outcomes()
         assert {type(outcomes[name]) for name in ("on the node", "young")} == {Judged}
