@@ -119,7 +119,7 @@ class Judge:
             self._bury(batch, record, pending, "unknown_policy", attempts=0)
             return None
         work = self._work(batch, record, pending, document)
-        self.campaigns.count(work.case, record.partition)
+        self.campaigns.count(work.case, record, parked=pending.parked)
         return self._ask(work)
 
     def _document(self, pending: Pending) -> Document | None:
@@ -233,7 +233,12 @@ class Judge:
         memo = self.sharing.memo_of(
             ask, verdict, ruling, answer.asked or answer.model, asked_ms=outcome.dispatched_ms
         )
-        self._publish(work, verdict, lambda settle: self.sharing.share(ask, memo, settle))
+        self._publish(
+            work,
+            verdict,
+            lambda settle: self.sharing.share(ask, memo, settle),
+            refused=lambda: self.sharing.leave(ask),
+        )
 
     def _judged(self, work: _Work, ruling: Ruling, outcome: Judged) -> Verdict:
         answer = outcome.answer
@@ -294,12 +299,19 @@ class Judge:
         self.settling.settle_one(work.batch, work.record, pending_record(self.topics, parked, work.trace))
 
     def _publish(
-        self, work: _Work, verdict: Verdict, first: Callable[[Callable[[], None]], None] | None = None
+        self,
+        work: _Work,
+        verdict: Verdict,
+        first: Callable[[Callable[[], None]], None] | None = None,
+        refused: Callable[[], None] | None = None,
     ) -> None:
-        """Write a verdict, and settle once it is safe; `first` is done before that, and settles by itself."""
+        """Write a verdict, and settle once it is safe; `first` is done before that, and settles by itself.
+
+        `refused` is called instead where Kafka will never take it.
+        """
         outgoing = verdict_record(self.topics, verdict, work.trace)
         self.tally.verdict(verdict)
-        self.settling.settle_one(work.batch, work.record, outgoing, first)
+        self.settling.settle_one(work.batch, work.record, outgoing, first, refused)
 
     def _bury(self, batch: Batch, record: Record, pending: Pending, code: str, *, attempts: int) -> None:
         """Write a dead letter under the event's key, and settle the record with it."""

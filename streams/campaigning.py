@@ -14,7 +14,7 @@ from schemas.settings import CampaignSettings
 from streams.core.campaigns import CampaignBounds, CampaignMeter, campaign_of
 from streams.core.judging import Case
 from streams.observing import Tally
-from streams.ports import Publisher, PublishError
+from streams.ports import Publisher, PublishError, Record
 from streams.records import campaign_record
 from streams.topics import Topics
 
@@ -30,6 +30,8 @@ class Campaigns:
         self._topics = topics
         self._tally = tally
         self._meters: defaultdict[int, CampaignMeter] = defaultdict(CampaignMeter)
+        self._counted: dict[tuple[str, int], int] = {}
+        """Up to which offset the meters know a partition of a topic."""
 
     def __repr__(self) -> str:
         return f"<Campaigns {dict(self._meters)}>"
@@ -38,20 +40,32 @@ class Campaigns:
         """These are ours from now on; what is known of others is forgotten."""
         for number in self._meters.keys() - set(partitions):
             del self._meters[number]
+        for place in [place for place in self._counted if place[1] not in partitions]:
+            del self._counted[place]
 
-    def count(self, case: Case, partition: int) -> None:
-        """Count an event, by the moment at which Kafka got it; tell of a step."""
+    def count(self, case: Case, record: Record, *, parked: int = 0) -> None:
+        """Count an event, by the moment at which Kafka got it; tell of a step.
+
+        Not what somebody has judged anew, nor what comes again: delivered once more, or parked.
+        """
         settings = self._settings()
-        if not settings.enabled or case.event.probe:
+        if not settings.enabled or case.event.probe or case.event.rejudge or parked or self._knows(record):
             return
         bounds = CampaignBounds(
             settings.copies_min, settings.authors_min, settings.window_s * 1_000, settings.texts_max
         )
-        meter, at_ms = self._meters[partition], case.source.timestamp_ms
+        meter, at_ms = self._meters[record.partition], case.source.timestamp_ms
         growth = meter.count(case.content_digest, case.event.author, at_ms, bounds)
         if growth is not None:
             told = self._publisher.publish([campaign_record(self._topics, campaign_of(case, growth))])
             told.add_done_callback(self._told)
+
+    def _knows(self, record: Record) -> bool:
+        """Whether a record was here before, while its partition has been ours; it will have been now."""
+        place = record.topic, record.partition
+        counted = self._counted.get(place, 0)
+        self._counted[place] = max(counted, record.offset + 1)
+        return record.offset < counted
 
     def _told(self, told: asyncio.Future[None]) -> None:
         trouble = None if told.cancelled() else told.exception()

@@ -32,7 +32,12 @@ class Settling:
 
     def settle_batch(self, batch: Batch, outgoing: Sequence[Outgoing]) -> None:
         """Publish one record for each of the batch; settle the batch when all are confirmed."""
-        self._publish(batch.records, outgoing, batch.settle_all)
+
+        def bury(refusal: PublishError) -> None:
+            records = [batch.records[position] for position in refusal.failed]
+            self._bury(records, refusal.code, batch.settle_all)
+
+        self._when_confirmed(outgoing, batch.settle_all, bury)
 
     def settle_one(
         self,
@@ -40,16 +45,23 @@ class Settling:
         record: Record,
         outgoing: Outgoing,
         first: Callable[[Callable[[], None]], None] | None = None,
+        refused: Callable[[], None] | None = None,
     ) -> None:
         """Publish what became of one record; settle it when that is confirmed.
 
-        `first`, where given, is called then instead, and settles with what it is given.
+        `first`, where given, is called then instead, and settles with what it is given; `refused` where it
+        will never be confirmed, and a dead letter is written in its place.
         """
 
         def settle() -> None:
             batch.settle(record.offset)
 
-        self._publish((record,), (outgoing,), settle if first is None else lambda: first(settle))
+        def bury(refusal: PublishError) -> None:
+            self._bury((record,), refusal.code, settle)
+            if refused is not None:
+                refused()
+
+        self._when_confirmed((outgoing,), settle if first is None else lambda: first(settle), bury)
 
     def condemn(self, batch: Batch, record: Record, bug: Exception) -> None:
         """A record at which the stage itself fails becomes a dead letter; only the error's name is told."""
@@ -57,14 +69,6 @@ class Settling:
         self._tally.error(f"{stage} failed on a record: {type(bug).__name__}")
         self._tally.dead_letter(stage, "stage_failed")
         self.settle_one(batch, record, self._dead_letters.of_bug(record, bug))
-
-    def _publish(
-        self, records: Sequence[Record], outgoing: Sequence[Outgoing], settle: Callable[[], None]
-    ) -> None:
-        def refused(refusal: PublishError) -> None:
-            self._bury([records[position] for position in refusal.failed], refusal.code, settle)
-
-        self._when_confirmed(outgoing, settle, refused)
 
     def _bury(self, records: Sequence[Record], code: str, settle: Callable[[], None]) -> None:
         """The verdict or pending record was refused for good: the original becomes a dead letter."""

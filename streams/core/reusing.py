@@ -52,7 +52,6 @@ def memo_of(
     *,
     question: str,
     asked_at_ms: int,
-    temperature: float = 0.0,
 ) -> Memo | None:
     """What to remember of a verdict; None: nothing. Whether its event may share an answer is `may_share`.
 
@@ -64,7 +63,7 @@ def memo_of(
     is_judged = verdict.status == "final" and verdict.decided_by in {"model", "person"}
     # Whoever gave much of its probability to what is no answer may answer otherwise the next time.
     is_certain = is_judged and LOW_MASS not in ruling.reasons
-    if not is_certain or temperature > 0 or ruling.confidence < policy.reuse_confidence or not ttl_s:
+    if not is_certain or ruling.confidence < policy.reuse_confidence or not ttl_s:
         return None
     return Memo(
         v=1,

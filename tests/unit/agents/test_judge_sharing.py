@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ from stages import (
 from virtual_time import LoopClock, now_ms, reaches, run, virtual
 
 from agents.judge import Judge
-from schemas.event import Moderate, Source
+from schemas.event import Moderate, Rejudge, Source
 from schemas.memory import Memo
 from schemas.pending import Pending
 from schemas.settings import CampaignSettings, JudgeSettings
@@ -39,7 +39,7 @@ from streams.dispatch import Dispatch, Job
 from streams.failing import Failing
 from streams.observing import Tally
 from streams.partitions import Batch
-from streams.ports import Answer, NodeFault, Question, Refused, Unreachable
+from streams.ports import Answer, NodeFault, Outgoing, Question, Refused, Unreachable
 from streams.publishing import MemoryPublisher
 from streams.settling import Settling
 from streams.sharing import TOLD_AT_ONCE, Sharing, SharingSettings
@@ -68,13 +68,19 @@ class Judging(FakeNode):
 class Stage:
     """Judge with everything real but Kafka, the disk, the time, and what the nodes say."""
 
-    def __init__(self, *nodes: Any, waiting_max: int = 100, attempts_max: int = 3) -> None:
+    def __init__(
+        self,
+        *nodes: Any,
+        waiting_max: int = 100,
+        attempts_max: int = 3,
+        publisher: MemoryPublisher | None = None,
+    ) -> None:
         self.clock = LoopClock(wall_ms=int(WROTE_MS - now_ms()))
         self.partitions = book(self.clock, stage="judge")
         self.partitions.open(
             [*((TOPICS.pending(priority), 0) for priority in ("critical", "low")), (TOPICS.pending("low"), 1)]
         )
-        self.publisher = MemoryPublisher()
+        self.publisher: Any = publisher or MemoryPublisher()
         self.recall = FakeRecall()
         self.campaigns = CampaignSettings(copies_min=4, authors_min=2)
         self.memory = SharingSettings(waiting_max=waiting_max)
@@ -117,9 +123,12 @@ class Stage:
     def _refuses(self, memo: Memo) -> bool:
         return self.refuses(memo)
 
-    async def put(self, *values: bytes, priority: str = "low", partition: int = 0) -> Batch:
+    async def put(
+        self, *values: bytes, priority: str = "low", partition: int = 0, first: int | None = None
+    ) -> Batch:
         topic = TOPICS.pending(priority)  # type: ignore[arg-type]
-        first = self.partitions.owned[topic, partition].watermark.next_offset or 0
+        if first is None:
+            first = self.partitions.owned[topic, partition].watermark.next_offset or 0
         batch = fetched(self.partitions, records(topic, values, partition=partition, first=first))
         await self.judge.handle(batch)
         return batch
@@ -150,7 +159,7 @@ async def staged(*nodes: Any, **parts: Any) -> AsyncIterator[Stage]:
         await stage.dispatch.stop()
 
 
-def post(event_id: str, text: str = "a text", priority: str = "low", **fields: Any) -> bytes:
+def post(event_id: str, text: str = "a text", priority: str = "low", parked: int = 0, **fields: Any) -> bytes:
     """Give a pending record; equal texts have equal digests."""
     event = Moderate(v=1, id=event_id, tenant="acme", text=text, **fields)
     return encode(
@@ -161,6 +170,7 @@ def post(event_id: str, text: str = "a text", priority: str = "low", **fields: A
             event=event,
             source=Source(topic=TOPICS.content("low"), partition=3, offset=77, timestamp_ms=WROTE_MS),
             policy=REF,
+            parked=parked,
         )
     )
 
@@ -564,6 +574,55 @@ async def test_hundreds_that_are_late_in_one_moment_hand_over_to_their_copies(co
     )
     late = sum(verdict.decided_by == "fallback" for verdict in stage.verdicts)
     assert late >= 400, "all who led were late"
+
+
+@virtual
+async def test_what_comes_again_is_no_further_copy():
+    """Delivered again after a rebalance, parked, or judged anew: three events are no campaign."""
+    async with staged(Judging(slots=1, takes_ms=100_000)) as stage:
+        for _ in range(3):
+            await stage.put(*(post(f"e{number}", author=f"author-{number}") for number in range(3)), first=7)
+            stage.partitions.begin_drain()
+            stage.partitions.open([(TOPICS.pending("low"), 0)])
+        anew = Rejudge(run="r1", rev=3)
+        await stage.put(
+            *(post(f"e{number}", author=f"author-{number}", rejudge=anew) for number in range(3)),
+            *(post(f"e{number}", author=f"author-{number}", parked=1) for number in range(3)),
+            first=10,
+        )
+        assert not [one for one in stage.publisher.records if one.topic == TOPICS.campaigns]
+        await stage.put(post("e3", author="author-3"), first=16)
+        [told] = [one for one in stage.publisher.records if one.topic == TOPICS.campaigns]
+    assert decode_campaign(told.value).copies == 4
+
+
+class Picky(MemoryPublisher):
+    """Will never take the verdict of one event."""
+
+    refused_id = ""
+
+    def publish(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
+        [one] = records
+        is_refused = one.topic == TOPICS.verdicts and decode_verdict(one.value).id == self.refused_id
+        self.refused = {TOPICS.verdicts} if is_refused else set()
+        return super().publish(records)
+
+
+@virtual
+async def test_an_answer_whose_verdict_kafka_refuses_stands_for_nobody():
+    async with staged(publisher=Picky()) as stage:
+        stage.publisher.refused_id = "first"
+        await stage.put(post("first"), post("second"), post("third"))
+        await stage.settled()
+        [memo] = stage.recall.memos.values()
+    assert memo.original.id == "second"
+    assert stage.asked == ["first", "second"]
+    letters = [one for one in stage.publisher.records if one.topic == TOPICS.dead_letters]
+    assert [decode_dead_letter(one.value).id for one in letters] == ["first"]
+    assert {verdict.id: verdict.decided_by for verdict in stage.verdicts} == {
+        "second": "model",
+        "third": "cache",
+    }
 
 
 class Stumbling(Dispatch):

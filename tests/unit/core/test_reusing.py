@@ -100,10 +100,6 @@ def test_only_a_final_verdict_answers(status):
     assert remembered(replace(JUDGED, status=status)) is None
 
 
-def test_what_was_sampled_answers_for_nobody():
-    assert remembered(temperature=0.1) is None
-
-
 def test_a_block_is_remembered_as_one_while_enforcement_is_off():
     weakened = replace(JUDGED, action="review", reasons=("model:spam", "enforce_off"))
     memo = remembered(weakened, ruled("block", "spam"))
