@@ -21,6 +21,8 @@ from schemas.wire import decode_memo
 from streams.core.cuts import Cuts
 from streams.core.judging import moment
 from streams.core.partitioning import partition_of
+from streams.recalling import is_expired
+from streams.remembering import limits_of
 from streams.topics import Topics
 
 State = Literal["answers", "expired", "forgotten"]
@@ -33,6 +35,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """One answer, and whether it stands for copies."""
 
     state: State
+    stands_until_ms: int
+    """By its own word, or by the limit of all where that is sooner."""
     memo: Memo
 
 
@@ -47,7 +51,7 @@ def find(settings: Settings, cluster: Cluster, digest: str, cuts: Cuts, now_ms: 
     memos = standing(read_to_end(settings, cluster, topic, home), digest)
     if not memos:
         memos = standing(read_to_end(settings, cluster, topic), digest)
-    found = [Remembered(state=_state(memo, cuts, now_ms), memo=memo) for memo in memos]
+    found = [remembered(memo, cuts, now_ms, limits_of(settings.memory).ttl_ms) for memo in memos]
     return sorted(found, key=lambda one: -one.memo.judged_at_ms)
 
 
@@ -67,6 +71,18 @@ def standing(records: Iterable[Found], digest: str) -> list[Memo]:
     return list(memos.values())
 
 
+def remembered(memo: Memo, cuts: Cuts, now_ms: int, ttl_ms: int) -> Remembered:
+    """What becomes of an answer, by the orders and the limits that workers hold it to."""
+    state: State = "answers"
+    if cuts.refuses(memo):
+        state = "forgotten"
+    elif is_expired(memo, now_ms, ttl_ms):
+        state = "expired"
+    return Remembered(
+        state=state, memo=memo, stands_until_ms=min(memo.expires_at_ms, memo.judged_at_ms + ttl_ms)
+    )
+
+
 def told(one: Remembered) -> Iterator[str]:
     """An answer for a person, as lines."""
     memo = one.memo
@@ -76,14 +92,8 @@ def told(one: Remembered) -> Iterator[str]:
     yield f"  question {memo.question_digest}, content {memo.content_digest}, {memo.kind}"
     policy = f"policy {safe(memo.policy.id)} version {memo.policy.version}"
     yield f"  by {who}, {memo.confidence:.0%} sure, {policy}"
-    yield f"  judged {_at(memo.judged_at_ms)}, stands until {_at(memo.expires_at_ms)} (UTC)"
+    yield f"  judged {_at(memo.judged_at_ms)}, stands until {_at(one.stands_until_ms)} (UTC)"
     yield f"  first asked about {safe(memo.original.tenant)}/{safe(memo.original.id)}"
-
-
-def _state(memo: Memo, cuts: Cuts, now_ms: int) -> State:
-    if cuts.refuses(memo):
-        return "forgotten"
-    return "expired" if memo.expires_at_ms <= now_ms else "answers"
 
 
 def _at(wall_ms: int) -> str:

@@ -438,7 +438,11 @@ class MemorySettings(_Branch, frozen=True, kw_only=True):
     ttl_hours_max: Annotated[
         int,
         Meta(
-            ge=1, le=8_760, description="No answer is reused for longer, whatever a policy says.", extra=LIVE
+            ge=1,
+            le=8_760,
+            description="No answer is reused for longer, whatever a policy says; at most "
+            "topics.memory_retention_hours.",
+            extra=LIVE,
         ),
     ] = 168
 

@@ -127,6 +127,11 @@ def _topics(settings: Settings) -> Iterator[Problem]:
             ("judge.park_after_s", "topics.content_retention_hours"),
             "an event must be parked before half of its topic's retention is over",
         )
+    if settings.memory.ttl_hours_max > settings.topics.memory_retention_hours:
+        yield Problem(
+            ("memory.ttl_hours_max", "topics.memory_retention_hours"),
+            "answers must stay in their topic for as long as they may be reused, or a restart forgets them",
+        )
 
 
 def _nodes(settings: Settings) -> Iterator[Problem]:

@@ -13,10 +13,11 @@ from strategies import memos
 from infra.cli.cache_actions import figures, purged, span_ms
 from infra.clients import Found
 from infra.errors import ExitCode, Failure
-from infra.memos import Remembered, standing, told
+from infra.memos import Remembered, remembered, standing, told
 from schemas.memory import Memo
 from schemas.verdict import ModelRef, ScoredLabel
 from schemas.wire import encode
+from streams.core.cuts import Cuts
 from streams.observing import MemoryStatus
 from streams.ports import MemoryStats
 
@@ -65,16 +66,35 @@ def test_a_newer_release_is_named_as_such() -> None:
     assert failure.value.exit_code == ExitCode.UNKNOWN_VERSION
 
 
+TTL_MS = 7 * 86_400_000
+
+
+def standing_now(memo: Memo) -> Remembered:
+    return remembered(memo, Cuts(), memo.judged_at_ms, TTL_MS)
+
+
+def test_an_answer_stands_no_longer_than_workers_reuse_any() -> None:
+    def state(now_ms: int, ttl_ms: int) -> tuple[str, int]:
+        one = remembered(MEMO, Cuts(), now_ms, ttl_ms)
+        return one.state, one.stands_until_ms
+
+    judged_ms, until_ms = MEMO.judged_at_ms, MEMO.expires_at_ms
+    assert state(until_ms - 1, TTL_MS) == ("answers", until_ms)
+    assert state(until_ms, TTL_MS) == ("expired", until_ms)
+    assert state(judged_ms + 999, 1_000) == ("answers", judged_ms + 1_000)
+    assert state(judged_ms + 1_000, 1_000) == ("expired", judged_ms + 1_000)
+
+
 def test_an_answer_is_told_with_who_gave_it_and_until_when() -> None:
     memo = replace(MEMO, action="block", labels=(ScoredLabel(name="spam", score=0.93),))
-    assert list(told(Remembered(state="answers", memo=memo))) == [
+    assert list(told(standing_now(memo))) == [
         "block   answers    spam 0.93",
         f"  question {'3' * 32}, content {'1' * 32}, moderate",
         "  by model m-7b on gpu-0, 90% sure, policy default version 1",
         "  judged 1970-01-01 00:00:01, stands until 1970-01-02 00:00:01 (UTC)",
         "  first asked about forum/post",
     ]
-    assert "by a person" in "".join(told(Remembered(state="expired", memo=replace(memo, model=None))))
+    assert "by a person" in "".join(told(standing_now(replace(memo, model=None))))
 
 
 def test_what_a_stranger_chose_cannot_steer_the_terminal() -> None:
@@ -85,12 +105,12 @@ def test_what_a_stranger_chose_cannot_steer_the_terminal() -> None:
         model=ModelRef(name=hostile, node=hostile),
         reasons=(hostile,),
     )
-    assert all(line.isprintable() for line in told(Remembered(state="answers", memo=memo)))
+    assert all(line.isprintable() for line in told(standing_now(memo)))
 
 
 @given(memos())
 def test_every_memo_can_be_told(memo: Memo) -> None:
-    lines = list(told(Remembered(state="forgotten", memo=memo)))
+    lines = list(told(standing_now(memo)))
     assert len(lines) == 5
     assert all(line.isprintable() for line in lines)
 

@@ -165,6 +165,13 @@ TOGETHER = [
         ),
     ),
     (
+        "[memory]\nttl_hours_max = 200",
+        (
+            "memory.ttl_hours_max = 200 (FILE:2), topics.memory_retention_hours = 168 (default): "
+            "answers must stay in their topic for as long as they may be reused, or a restart forgets them"
+        ),
+    ),
+    (
         "nodes = ['http://h:1', 'http://h:1/x']",
         "nodes (FILE:1): 2 nodes are called h-1; give each a name of its own",
     ),

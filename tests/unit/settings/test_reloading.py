@@ -60,6 +60,12 @@ class TestTheDecision:
         assert bool(applied.sentence) == (old != new)
         assert all(path in applied.sentence for path in (*diff(old, new).live, *diff(old, new).restart))
 
+    def test_answers_that_would_outlive_their_topic_wait_for_a_restart(self) -> None:
+        new = with_values(Settings(), {"memory.ttl_hours_max": 200, "topics.memory_retention_hours": 200})
+        applied = decide(Settings(), new)
+        assert applied.settings == Settings()
+        assert applied.sentence.startswith("settings changed that only fit together after a restart")
+
     def test_what_only_fits_together_after_a_restart_waits_for_it(self) -> None:
         new = with_values(
             Settings(), {"limits.record_bytes_max": 6_000_000, "kafka.message_bytes_max": 16 << 20}
