@@ -18,6 +18,7 @@ from pathlib import Path
 
 from schemas.memory import Memo
 from streams.core.recent import Recent
+from streams.leftovers import ASIDE
 from streams.ports import Change, Clock, MemoryLimits, MemoryStats, Placed
 from streams.recalling import Counts, is_expired, memo_of, refuses_none
 from streams.rocks import BlockCache, RocksStore, StoreFault
@@ -280,10 +281,12 @@ class RocksMemory:
 
     def _move_aside(self, why: str) -> None:
         """Keep the last one that was of no use, for whoever wants to know why."""
-        aside = self._directory.with_name(f"{self._directory.name}.aside")
+        aside = self._directory.with_name(f"{self._directory.name}{ASIDE}")
         shutil.rmtree(aside, ignore_errors=True)
         try:
             self._directory.rename(aside)
+            # Its day begins now.
+            aside.touch()
         except OSError as trouble:
             log.warning("%s is of no use (%s) and stays: %s", self._directory, why, trouble.strerror)
         else:

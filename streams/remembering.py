@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from mode import Service
 from schemas.memory import Memo
 from schemas.settings import MemorySettings
 from schemas.wire import encode
+from streams.leftovers import leftovers
 from streams.observing import MemoryStatus
 from streams.ports import (
     Change,
@@ -40,6 +42,7 @@ _HOUR_MS = 3_600_000
 # Partitions that are restored at a time: each takes a thread and a connection, and two keep the disk busy.
 _RESTORES_AT_ONCE = 2
 _TELL_S = 2.0
+_TIDY_S = 3_600.0
 _NOWHERE = -1
 
 log = logging.getLogger("penstock.memory")
@@ -150,6 +153,11 @@ class Memories(Service):
         held = self._owned.get(partition)
         return not self._settings.enabled or (held is not None and held.is_usable)
 
+    async def on_start(self) -> None:
+        """Begin to remove what nobody needs any more."""
+        if self._settings.enabled:
+            self.add_future(self._tidy())
+
     async def on_stop(self) -> None:
         """Close all stores."""
         for held in self._owned.values():
@@ -236,6 +244,19 @@ class Memories(Service):
         if held.is_wanted and not held.is_usable:
             held.is_usable = True
             self._on_usable()
+
+    async def _tidy(self) -> None:
+        """Now and every hour, remove what stores have left behind that nobody needs any more."""
+        while not self.should_stop:
+            ttl_ms = limits_of(self._settings).ttl_ms
+            for one in await asyncio.to_thread(leftovers, self._directory, self._clock.wall_ms(), ttl_ms):
+                turn = self._turns.setdefault(one.partition, asyncio.Lock())
+                if one.is_aside:
+                    await _removed(one.place)
+                elif not turn.locked():
+                    async with turn:
+                        await _removed(one.place)
+            await self.sleep(_TIDY_S)
 
     # -- answers --------------------------------------------------------------------------------------------
 
@@ -330,6 +351,11 @@ class Memories(Service):
 
     def _memories(self) -> list[PartitionMemory]:
         return [held.memory for held in self._owned.values() if held.memory is not None]
+
+
+async def _removed(place: Path) -> None:
+    await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+    log.info("%s was not needed any more and is removed", place)
 
 
 def limits_of(settings: MemorySettings) -> MemoryLimits:

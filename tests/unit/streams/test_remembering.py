@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ class FakeChangelog:
 class Bench:
     """Memories over fakes, and what they opened."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, directory: Path = Path("memory"), **settings) -> None:
         self.changelog = FakeChangelog()
         self.publisher = FakePublisher()
         self.opened: list[Path] = []
@@ -67,7 +68,7 @@ class Bench:
         self.done: list[str] = []
         self.memories = Memories(
             MemorySettings(**settings),
-            directory=Path("memory"),
+            directory=directory,
             open_memory=self._open,
             changelog=self.changelog,
             publisher=self.publisher,
@@ -291,6 +292,24 @@ async def test_while_a_memory_is_begun_anew_nobody_sees_its_half(make, tmp_path:
     assert not bench.memories.crashed
     assert [bench.found(1, name) for name in (3, 4, 49)] == [False, True, True]
     assert "7" in repr(bench.memories._owned[1].memory)  # noqa: SLF001
+
+
+async def test_stores_in_which_nothing_stands_any_more_are_removed_and_what_is_ours_stays(tmp_path: Path):
+    hour_ms = 3_600_000
+    ages_h = {"1": 169, "2": 169, "3": 167, "1.aside": 25, "4.aside": 23, "notes": 1_000, "5.txt": 1_000}
+    for name, age_h in ages_h.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "CURRENT").touch()
+        for place in (tmp_path / name / "CURRENT", tmp_path / name):
+            os.utime(place, times=((NOW_MS - age_h * hour_ms) / 1_000,) * 2)
+    bench = Bench(directory=tmp_path)
+    bench.changelog.may_end.clear()
+    await bench.memories.start()
+    bench.memories.own({2})
+    left = {"2", "3", "4.aside", "notes", "5.txt"}
+    await eventually(lambda: {place.name for place in tmp_path.iterdir()} == left, within_s=WITHIN_S)
+    bench.changelog.may_end.set()
+    await bench.memories.stop()
 
 
 async def test_without_memories_everything_is_usable_and_nothing_is_found(make):
