@@ -269,29 +269,61 @@ async def test_what_may_take_long_is_not_done_by_the_loop(make):
     assert threading.get_ident() not in {thread for _, thread in threads}
 
 
-async def test_while_a_memory_is_begun_anew_nobody_sees_its_half(make, tmp_path: Path):
-    """`warm`: the loop asks all the time; what it gave orders about meanwhile counts afterwards."""
-    clock = ManualClock(wall_ms=NOW_MS)
+async def test_while_a_memory_is_begun_anew_nobody_asks_it_and_what_is_ordered_meanwhile_counts_afterwards(
+    make,
+):
+    """`warm`: the loop asks all the time."""
+    asked = threading.Semaphore(0)
+    seen: list[str] = []
+
+    class Watched(MemoryMemory):
+        is_clearing = False
+
+        def clear(self):
+            self.is_clearing = True
+            for _ in range(20):
+                assert asked.acquire(timeout=WITHIN_S)
+            super().clear()
+            self.is_clearing = False
+
+        def look_up(self, questions, now_ms):
+            seen.append("half" if self.is_clearing else "whole")
+            return super().look_up(questions, now_ms)
+
+        def stats(self):
+            seen.append("half" if self.is_clearing else "whole")
+            return super().stats()
+
     bench = await make(mode="warm")
-    bench.make = lambda limits: RocksMemory(tmp_path / "1", limits, BlockCache(1 << 20), clock)
+    bench.make = Watched
     bench.changelog.changes = {1: [change(number, number) for number in range(50)]}
-    bench.changelog.anew = 30
+    bench.changelog.anew = 2
     bench.memories.own({1})
-    await eventually(lambda: bench.changelog.read, within_s=WITHIN_S)
-    asked = 0
     async with asyncio.timeout(WITHIN_S):
         while bench.memories.status().restoring:
-            for name in range(3, 23):
-                asked += 1
-                bench.found(1, name)
-                bench.memories.status()
-            bench.memories.obey(lambda one: one.question_digest == digest(3))
+            bench.found(1, 3)
+            bench.memories.obey(lambda one: one.question_digest == digest(48))
             bench.memories.take_up(MemorySettings(mode="warm", entries_max=7))
-            await asyncio.sleep(0)
-    assert asked > 100
+            asked.release()
+            await asyncio.sleep(0.001)
+    assert set(seen) == {"whole"}
     assert not bench.memories.crashed
-    assert [bench.found(1, name) for name in (3, 4, 49)] == [False, True, True]
-    assert "7" in repr(bench.memories._owned[1].memory)  # noqa: SLF001
+    assert [bench.found(1, name) for name in (42, 43, 48, 49)] == [False, True, False, True]
+
+
+async def test_a_store_may_be_begun_anew_again_and_again_while_it_is_asked(make, tmp_path: Path):
+    bench = await make(mode="warm")
+    clock = ManualClock(wall_ms=NOW_MS)
+    bench.make = lambda limits: RocksMemory(tmp_path / "1", limits, BlockCache(1 << 20), clock)
+    bench.changelog.changes = {1: [change(number, number) for number in range(50)]}
+    bench.changelog.anew = 4
+    bench.memories.own({1})
+    async with asyncio.timeout(3 * WITHIN_S):
+        while bench.memories.status().restoring:
+            bench.found(1, 3)
+            await asyncio.sleep(0.001)
+    assert not bench.memories.crashed
+    assert bench.found(1, 3)
 
 
 async def test_stores_in_which_nothing_stands_any_more_are_removed_and_what_is_ours_stays(tmp_path: Path):
