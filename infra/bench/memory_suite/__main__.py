@@ -12,7 +12,7 @@ from infra.bench.memory_suite import bounded, cost, restoring
 SECTIONS: dict[str, tuple[str, Section]] = {
     "cost": ("CPU of an answer and of a put, beside a dict and SQLite that hold the same.", cost.run),
     "restoring": ("Filling an empty directory, beside a consumer that only reads.", restoring.run),
-    "bounded": ("Memory while many digests go by, beside a dict.", bounded.run),
+    "bounded": ("Memory while many digests go by, beside a dict and SQLite.", bounded.run),
 }
 
 
