@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from schemas.memory import Memo
 from schemas.settings import MemorySettings
 from schemas.wire import encode
 from streams.leftovers import leftovers
+from streams.memory_figures import summed, without_stock
 from streams.observing import MemoryStatus
 from streams.ports import (
     Change,
@@ -188,7 +188,7 @@ class Memories(Service):
                 await held.let_go.wait()
             finally:
                 held.is_usable, held.memory = False, None
-                self._past = summed((self._past, _without_stock(memory.stats())))
+                self._past = summed((self._past, without_stock(memory.stats())))
                 await asyncio.to_thread(memory.close)
 
     async def _restore(self, held: _Partition, memory: PartitionMemory) -> bool:
@@ -361,32 +361,3 @@ async def _removed(place: Path) -> None:
 def limits_of(settings: MemorySettings) -> MemoryLimits:
     """What a partition may hold, under these settings."""
     return MemoryLimits(settings.entries_max, settings.bytes_max, settings.ttl_hours_max * _HOUR_MS)
-
-
-def summed(stats: Sequence[MemoryStats]) -> MemoryStats:
-    """The figures of several memories as one."""
-    return reduce(_added, stats, MemoryStats())
-
-
-def _added(one: MemoryStats, other: MemoryStats) -> MemoryStats:
-    return MemoryStats(
-        entries=one.entries + other.entries,
-        bytes=one.bytes + other.bytes,
-        hits_memory=one.hits_memory + other.hits_memory,
-        hits_disk=one.hits_disk + other.hits_disk,
-        misses=one.misses + other.misses,
-        expired=one.expired + other.expired,
-        evicted=one.evicted + other.evicted,
-        read_only=one.read_only or other.read_only,
-    )
-
-
-def _without_stock(stats: MemoryStats) -> MemoryStats:
-    """What a memory did, once what it held is gone."""
-    return MemoryStats(
-        hits_memory=stats.hits_memory,
-        hits_disk=stats.hits_disk,
-        misses=stats.misses,
-        expired=stats.expired,
-        evicted=stats.evicted,
-    )

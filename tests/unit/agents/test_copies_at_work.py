@@ -359,9 +359,9 @@ def digest_of(event: Event) -> str:
 
 EVENTS = st.fixed_dictionaries(
     {
-        "text": st.sampled_from([*TEXTS, *TEXTS[:1] * 4]),
-        "tenant": st.sampled_from(["acme"] * 5 + ["forum"]),
-        "context": st.sampled_from([{}, {}, {}, {}, {"title": "t"}]),
+        "text": st.sampled_from([*TEXTS, *TEXTS[:1] * 8]),
+        "tenant": st.sampled_from(["acme"] * 9 + ["forum"]),
+        "context": st.sampled_from([*[{}] * 9, {"title": "t"}]),
         "probe": st.sampled_from([""] * 9 + ["nonce"]),
         "deadline_ms": st.sampled_from([None, None, None, 90, 3_000]),
     }
@@ -424,7 +424,7 @@ class CopiesAtWork(RuleBasedStateMachine):
         await self.worker.deliver()
         await self.worker.passes(every_ms)
 
-    @rule(ms=st.sampled_from([3, 50, 103, 108, 1_000, 61_000]))
+    @rule(ms=st.sampled_from([3, 50, 103, 108, 1_000, 61_000, 61_000]))
     def time_passes(self, ms):
         """Often to a moment between answer, verdict and memo."""
         self.worker.runner.run(self.worker.passes(ms))
@@ -512,6 +512,6 @@ class CopiesAtWorkOnDisk(CopiesAtWork):
 
 
 TestCopiesAtWork = CopiesAtWork.TestCase
-TestCopiesAtWork.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+TestCopiesAtWork.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
 TestCopiesAtWorkOnDisk = CopiesAtWorkOnDisk.TestCase
 TestCopiesAtWorkOnDisk.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
