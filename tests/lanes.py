@@ -1,7 +1,7 @@
-"""`make test`: the fault tests beside all others, as most of their time goes by in waiting for brokers.
+"""`make test`: tests on a broker, those that break one, and all others, at once: most of it is waiting.
 
-Both are pytest, with the options that were given; what the fault tests say is printed at the end. The status
-is that of the first that failed, and 5, pytest's word for it, where neither found a test.
+All three are pytest, with the options that were given; what two of them say is printed when they are done.
+The status is that of the first that failed, and 5, pytest's word for it, where none found a test.
 """
 
 from __future__ import annotations
@@ -9,21 +9,30 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import IO
 
+ON_A_BROKER = ("tests/broker",)
+BREAKING = ("tests/fault",)
+OTHERS = ("tests", *(f"--ignore=tests/{folder}" for folder in ("broker", "fault", "interop")))
+NO_CACHE = ("-p", "no:cacheprovider")
 NONE_FOUND = 5
 
 
 def main(options: list[str]) -> int:
-    """Run both; what the shell is told."""
-    with tempfile.TemporaryFile() as said:
-        # Two runs would write the same file of what failed last.
-        faults = _pytest("tests/fault", "-p", "no:cacheprovider", *options, output=said)
-        others = _pytest("tests", "--ignore=tests/fault", "-m", "not interop", *options)
-        statuses = [_awaited(others), _awaited(faults)]
-        said.seek(0)
-        sys.stdout.buffer.write(said.read())
+    """Run them; what the shell is told."""
+    with ExitStack() as files:
+        # Runs beside each other would write the same file of what failed last.
+        aside = [
+            (said := files.enter_context(tempfile.TemporaryFile()), _pytest(*lane, *options, output=said))
+            for lane in ((*BREAKING, *NO_CACHE), (*OTHERS, *NO_CACHE))
+        ]
+        statuses = [_awaited(_pytest(*ON_A_BROKER, *options))]
+        for said, process in aside:
+            statuses.append(_awaited(process))
+            said.seek(0)
+            sys.stdout.buffer.write(said.read())
+            sys.stdout.flush()
     found = [status for status in statuses if status != NONE_FOUND]
     return next(filter(None, found), 0) if found else NONE_FOUND
 
