@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Self
 
 import confluent_kafka as ck
-from confluent_kafka.admin import AdminClient
 
 from chaos.audit import Sample
 from chaos.numbers import PARTITIONS, PROMPT, Place
@@ -42,19 +41,27 @@ class Commits(threading.Thread):
         return sum(self.samples[-1].committed.values()) if self.samples else 0
 
     def run(self) -> None:
-        # The admin client is in no group, and cannot move what it asks for.
-        admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 0, **PROMPT})
+        # In the group by name only: it never subscribes, so it is no member and moves nothing. The admin
+        # client asks brokers the same; librdkafka's aborted the process where a broker was killed meanwhile.
+        consumer = ck.Consumer(
+            {
+                "bootstrap.servers": self._servers,
+                "group.id": f"{self._prefix}group",
+                "enable.auto.commit": False,
+                "log_level": 0,
+                **PROMPT,
+            }
+        )
         tps = [
             ck.TopicPartition(self._prefix + topic, partition)
             for topic in ("urgent", "patient")
             for partition in range(PARTITIONS)
         ]
-        wanted = ck.ConsumerGroupTopicPartitions(f"{self._prefix}group", tps)
         while not self._enough.is_set():
             with suppress(ck.KafkaException):
-                (asked,) = admin.list_consumer_group_offsets([wanted], request_timeout=_ANSWER_S).values()
-                self._note(asked.result().topic_partitions or ())
+                self._note(consumer.committed(tps, timeout=_ANSWER_S))
             self._enough.wait(_EVERY_S)
+        consumer.close()
 
     def _note(self, known: Sequence[ck.TopicPartition]) -> None:
         if any(tp.error for tp in known):
