@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
 from stages import MODEL, TOPICS, FakeNode, FakeRecall, book, fetched, policy_book, records
 from virtual_time import LoopClock, now_ms, reaches
@@ -38,6 +38,15 @@ REF = ACTIVE.ref
 OURS = [*((TOPICS.pending(priority), 0) for priority in ("critical", "low")), (TOPICS.pending("low"), 1)]
 WROTE_MS = 1_700_000_000_000
 SPAM = Answer(labels=(ScoredLabel(name="spam", score=0.99),), confidence=0.99, model=MODEL)
+
+
+class Dispatching(Protocol):
+    """Whatever has a dispatch."""
+
+    dispatch: Dispatch
+
+
+S = TypeVar("S", bound=Dispatching)
 
 
 class Judging(FakeNode):
@@ -138,9 +147,13 @@ class Stage:
         return bool(self.partitions.held())
 
 
+def staged(*nodes: Any, **parts: Any) -> AbstractAsyncContextManager[Stage]:
+    return at_work(Stage(*nodes, **parts))
+
+
 @asynccontextmanager
-async def staged(*nodes: Any, **parts: Any) -> AsyncIterator[Stage]:
-    stage = Stage(*nodes, **parts)
+async def at_work(stage: S) -> AsyncIterator[S]:
+    """A stage, whose dispatch runs until the end."""
     await stage.dispatch.start()
     try:
         yield stage

@@ -74,7 +74,7 @@ class HttpNode:
         self._health_url = httpx.URL(base + self._engine.health_path)
         self._metrics_url = httpx.URL(base + self._engine.metrics_path)
         self._slots_url = httpx.URL(base + self._engine.slots_path)
-        self._exchange = Exchange(settings, self._engine.overloaded, self._engine.keep_alive_s)
+        self._exchange = Exchange(settings, self._engine.keep_alive_s)
 
     def __repr__(self) -> str:
         kind = f"{self._settings.kind} {self._settings.format} by {self._ways[0].name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -37,9 +37,8 @@ ERROR_BYTES_MAX = 64 << 10
 class Exchange:
     """The connections to one node."""
 
-    def __init__(self, settings: NodeSettings, overloaded: Collection[int], keep_alive_s: float) -> None:
+    def __init__(self, settings: NodeSettings, keep_alive_s: float) -> None:
         self._name = settings.known_as
-        self._overloaded = overloaded
         self._headers = _headers(settings)
         if not keep_alive_s:
             self._headers["connection"] = "close"
@@ -75,7 +74,7 @@ class Exchange:
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             raise _broken(error) from None
         if status != httpx.codes.OK:
-            raise fault_in(status, answered, body, self._overloaded)
+            raise fault_in(status, answered, body)
         return body
 
     async def _send(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:

@@ -8,11 +8,11 @@ one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from streams.core.answers import Judgement, UnusableAnswer
+from streams.core.answers import NOT_DECODABLE, Judgement, UnusableAnswer
 from streams.core.formats.asking import Asking
 from streams.core.replies import Reply
 from streams.ports import (
@@ -28,8 +28,6 @@ from streams.ports import (
 
 RETRY_AFTER_MS_MAX = 60_000.0
 """A node that asks for more patience than this is probed again all the same."""
-
-OVERLOADED = frozenset({429, 503})
 
 _ERROR_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
@@ -59,7 +57,6 @@ class _Errors(msgspec.Struct):
 
 _decode_models = msgspec.json.Decoder(_Models).decode
 _decode_error = msgspec.json.Decoder(_Errors).decode
-_NOT_DECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def judgement_in(asking: Asking, replies: Sequence[Reply]) -> Judgement:
@@ -89,13 +86,11 @@ def models_in(body: bytes) -> tuple[str, ...]:
     """The names in a list of models, or `BadAnswer`."""
     try:
         return tuple(model.id for model in _decode_models(body).data)
-    except _NOT_DECODABLE:
+    except NOT_DECODABLE:
         raise BadAnswer("the response is not a list of models") from None
 
 
-def fault_in(
-    status: int, headers: Mapping[str, str], body: bytes, overloaded: Collection[int] = OVERLOADED
-) -> NodeFault:
+def fault_in(status: int, headers: Mapping[str, str], body: bytes) -> NodeFault:
     """What a status other than 200 says.
 
     1. 429 and 503 are overload, or a model that is still loading: the node asks for patience.
@@ -106,7 +101,7 @@ def fault_in(
     """
     detail = f"HTTP {status}{_code_in(body)}"
     match status:
-        case _ if status in overloaded:
+        case 429 | 503:
             return Overloaded(detail, retry_after_ms=_retry_after_ms(headers))
         case 408:
             return TimedOut(detail)
@@ -130,7 +125,7 @@ def _code_in(body: bytes) -> str:
     """The error's code or, without one, its type: a word, never a sentence."""
     try:
         told = _decode_error(body)
-    except _NOT_DECODABLE:
+    except NOT_DECODABLE:
         return ""
     inner = told.error if isinstance(told.error, _Error) else _Error()
     for word in (inner.code, inner.type, told.error_type, told.type):

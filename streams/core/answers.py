@@ -36,6 +36,11 @@ SEPARATOR_TOKENS = 3
 """Quotes and comma around a name alone."""
 ENVELOPE_TOKENS = 16
 
+POSTS: frozenset[Kind] = frozenset({"moderate", "scan"})
+"""The kinds of event that are one post: their answer is labels."""
+NOT_DECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What bytes of others raise that are not the JSON they should be."""
+
 _PERCENT: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
 S = TypeVar("S")
 
@@ -81,7 +86,7 @@ def answer_schema(kind: Kind, labels: tuple[str, ...], wording: Wording = "perce
 
 def answer_tokens_max(kind: Kind, wording: Wording = "percents") -> int:
     """Room for the longest answer that the schema allows, and no more."""
-    if wording == "names" and kind in {"moderate", "scan"}:
+    if wording == "names" and kind in POSTS:
         return ENVELOPE_TOKENS + LABELS_MAX * (NAME_TOKENS_MAX + SEPARATOR_TOKENS)
     items = {
         "moderate": LABELS_MAX,
@@ -201,7 +206,7 @@ def _decoded(content: str, shape: type[S]) -> S:
         return msgspec.json.decode(content, type=shape)
     except msgspec.ValidationError:
         raise UnusableAnswer("wrong_shape", "JSON of another shape than the schema's") from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_DECODABLE:
         raise UnusableAnswer("not_json", "not JSON") from None
 
 

@@ -15,6 +15,11 @@ from typing import NamedTuple
 
 from streams.core.replies import Token
 
+UNMEASURED = 0.8
+"""The score of what was only said, without probabilities: there most policies have a person look, and block
+at more.
+"""
+
 
 class Likelihood(NamedTuple):
     """How likely each name was, all of them together taken as certain, and how likely any of them was."""
@@ -70,6 +75,11 @@ def likelihood_between(tokens: Sequence[Token], start: int, end: int) -> float:
         if stop - len(token.text) >= start and stop <= end:
             likely *= token.alternatives.get(token.text, 0.0)
     return likely
+
+
+def rounded(probability: float) -> float:
+    """As it is told; sums of probabilities may be a little more than certainty."""
+    return min(1.0, round(probability, 6))
 
 
 def joined(tokens: Sequence[Token]) -> bytes:

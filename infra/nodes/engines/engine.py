@@ -38,8 +38,6 @@ class Engine(NamedTuple):
     urgent_first: Literal["lowest", "highest"] | None = None
     """Which figure its `priority` field serves first, where it has one. It must be switched on there: vLLM
     refuses any but 0 otherwise, SGLang ignores it."""
-    overloaded: frozenset[int] = frozenset({429, 503})
-    """The statuses that mean: not now."""
     decisions: Speller | None = None
     """How it spells `/v1/decisions`, where newer releases have it."""
     keep_alive_s: float = KEEP_ALIVE_S

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from infra.nodes.engines.engine import Gauges
-from infra.nodes.engines.wires import NOT_DECODABLE
+from streams.core.answers import NOT_DECODABLE
 from streams.ports import BadAnswer, EngineLoad
 
 

@@ -12,6 +12,7 @@ from typing import assert_never
 import msgspec
 
 from infra.nodes.engines import shapes
+from streams.core.answers import NOT_DECODABLE
 from streams.core.formats.decisions import Speller
 from streams.core.replies import Decision, Reply, Token
 from streams.core.requests import Wire
@@ -31,7 +32,6 @@ _decode_ollama = msgspec.json.Decoder(shapes.OllamaChat).decode
 _decode_vllm = msgspec.json.Decoder(shapes.VllmDecisions).decode
 _decode_sglang = msgspec.json.Decoder(shapes.SglangDecisions).decode
 _decode_alternatives = msgspec.json.Decoder(list[shapes.Alternative] | None).decode
-NOT_DECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def reply_in(body: bytes, wire: Wire) -> Reply:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, assert_never
 import msgspec
 
 from infra.nodes.reference.faults import Garbled
-from streams.core.answers import FINDINGS_MAX, LABELS_MAX, OUTCOMES, REASONS_MAX
+from streams.core.answers import FINDINGS_MAX, LABELS_MAX, NOT_DECODABLE, OUTCOMES, REASONS_MAX
 from streams.core.appraising import ACCOUNT_SIGNS, SITE_SIGNS, analyze_user, check_health, review_ban
 from streams.core.lexicon import EVIDENCE
 from streams.core.weighing import (
@@ -65,7 +65,7 @@ def document_in(content: str) -> Document:
     """The document in a user's message; a message that holds none is itself the text."""
     try:
         return msgspec.json.decode(content, type=Document)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_DECODABLE:
         return Document(text=content)
 
 
@@ -95,29 +95,32 @@ def answer(schema: Mapping[str, Any] | None, document: Document) -> tuple[Piece,
 
 def _labels(labels: Sequence[str], document: Document) -> Iterator[Piece]:
     scored = score(document.whole_text, labels)
-    distribution = first_label_distribution(scored)
     yield from _fixed('{"labels":[{"name":"')
-    for position, label in enumerate(mentioned(scored)[:LABELS_MAX] or (LabelLogit(NO_LABEL, 0.0),)):
+    for position, (label, chosen) in enumerate(_choices(scored)):
         if position:
             yield from _fixed('},{"name":"')
-        yield _chosen(label.name, distribution)
+        yield chosen
         likelihood = probability_of_none(scored) if label.name == NO_LABEL else label.probability
         yield from _fixed(f'","percent":{_percent(likelihood)}')
-        # What is named once is not named again, and `none` only ever stands alone.
-        distribution = _renormalised(distribution, without={label.name, NO_LABEL})
     yield from _fixed("}]}")
 
 
 def _names(labels: Sequence[str], document: Document) -> Iterator[Piece]:
-    scored = score(document.whole_text, labels)
-    distribution = first_label_distribution(scored)
     yield from _fixed('{"labels":["')
-    for position, label in enumerate(mentioned(scored)[:LABELS_MAX] or (LabelLogit(NO_LABEL, 0.0),)):
+    for position, (_, chosen) in enumerate(_choices(score(document.whole_text, labels))):
         if position:
             yield from _fixed('","')
-        yield _chosen(label.name, distribution)
-        distribution = _renormalised(distribution, without={label.name, NO_LABEL})
+        yield chosen
     yield from _fixed('"]}')
+
+
+def _choices(scored: Sequence[LabelLogit]) -> Iterator[tuple[LabelLogit, Piece]]:
+    """The labels that are named, each with what else could have stood there."""
+    distribution = first_label_distribution(scored)
+    for label in mentioned(scored)[:LABELS_MAX] or (LabelLogit(NO_LABEL, 0.0),):
+        yield label, _chosen(label.name, distribution)
+        # What is named once is not named again, and `none` only ever stands alone.
+        distribution = _renormalised(distribution, without={label.name, NO_LABEL})
 
 
 def _review(document: Document) -> Iterator[Piece]:

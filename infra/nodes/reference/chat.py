@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from infra.nodes.reference.answering import Piece
+from streams.core.answers import NOT_DECODABLE
 
 MODEL = "penstock-reference-1"
 PROMPT_MESSAGES_MAX = 64
@@ -101,7 +102,7 @@ def decode(body: bytes) -> ChatRequest:
         request = _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise BadRequest(f"The request has another shape than it should: {_printable(error)}.") from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_DECODABLE:
         raise BadRequest("The request's body is not JSON.") from None
     _check(request)
     return request

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from schemas.event import Event, Kind
-from streams.core.answers import Judgement
+from streams.core.answers import POSTS, Judgement
 from streams.core.replies import Reply
 from streams.core.requests import Body
 
@@ -24,8 +24,8 @@ class Asking(NamedTuple):
     bodies: tuple[Body, ...]
     show: Callable[[Event], str]
     """The content as the model sees it."""
-    read: Callable[[Sequence[Reply]], Judgement]
-    """Raises `UnusableAnswer`."""
+    parse: Callable[[Sequence[Reply]], Judgement]
+    """The judgement in the replies, one for each request; raises `UnusableAnswer`."""
     endpoint: Endpoint = "chat"
     overhead_bytes: int = 0
     """What a request holds beside the content, as text: it takes room in the context."""
@@ -36,6 +36,8 @@ class Asking(NamedTuple):
         content = self.show(event)
         return tuple(body.around(content) for body in self.bodies)
 
-    def parse(self, replies: Sequence[Reply]) -> Judgement:
-        """The judgement in the replies, one for each request; or `UnusableAnswer`."""
-        return self.read(replies)
+
+def posts_only(kind: Kind) -> None:
+    """Raise where the kind is none of a post."""
+    if kind not in POSTS:
+        raise UnsuitedKind

@@ -14,13 +14,12 @@ import msgspec
 
 from schemas.event import Kind
 from schemas.policy import Label, Policy
-from schemas.verdict import ScoredLabel
-from streams.core.answers import Judgement, UnusableAnswer, by_score, certainty
-from streams.core.formats.asking import Asking, UnsuitedKind
+from streams.core.answers import Judgement, UnusableAnswer
+from streams.core.formats.asking import Asking, posts_only
+from streams.core.formats.each_label import judgement_of
 from streams.core.questions import document_of, told_of
 from streams.core.replies import Reply
 from streams.core.requests import Body
-from streams.core.weighing import MENTION_FROM
 
 Speller = Literal["vllm", "sglang"]
 
@@ -29,8 +28,7 @@ _encode = msgspec.json.encode
 
 def asking(policy: Policy, kind: Kind, model: str, speller: Speller) -> Asking:
     """The label-probability endpoint."""
-    if kind not in {"moderate", "scan"}:
-        raise UnsuitedKind
+    posts_only(kind)
     questions = [_question(label, policy, kind, speller) for label in policy.labels]
     before = b'{"model":%b,"questions":%b,"input":' % (_encode(model), _encode(questions))
     names = tuple(label.name for label in policy.labels)
@@ -38,7 +36,7 @@ def asking(policy: Policy, kind: Kind, model: str, speller: Speller) -> Asking:
         kind=kind,
         bodies=(Body(before, b"}"),),
         show=document_of,
-        read=lambda replies: _read(names, replies),
+        parse=lambda replies: _read(names, replies),
         endpoint="decisions",
         # Each question is put by itself.
         overhead_bytes=max(len(_encode(question)) for question in questions),
@@ -66,13 +64,5 @@ def _read(names: Sequence[str], replies: Sequence[Reply]) -> Judgement:
         raise UnusableAnswer("unknown_name", "other questions were answered than were asked")
     if not all(0 <= part <= 1 for decision in decisions.values() for part in decision):
         raise UnusableAnswer("out_of_range", "a probability outside 0 to 1")
-    labels = tuple(
-        ScoredLabel(name=name, score=round(decisions[name].probability, 6))
-        for name in names
-        if decisions[name].probability >= MENTION_FROM
-    )
-    return Judgement(
-        by_score(labels),
-        certainty(max(decision.probability for decision in decisions.values())),
-        mass=min(decision.mass for decision in decisions.values()),
-    )
+    scores = {name: decisions[name].probability for name in names}
+    return judgement_of(scores, min(decision.mass for decision in decisions.values()))

@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from schemas.event import Kind
 from schemas.policy import Policy
 from schemas.verdict import ScoredLabel
-from streams.core.answers import OUTCOMES, Judgement, by_score, certainty, parse_answer, parse_names
+from streams.core.answers import OUTCOMES, POSTS, Judgement, by_score, certainty, parse_answer, parse_names
 from streams.core.formats.asking import Asking
-from streams.core.likelihood import Likelihood, joined, likelihood_at, likelihood_between
+from streams.core.likelihood import UNMEASURED, Likelihood, joined, likelihood_at, likelihood_between, rounded
 from streams.core.questions import PromptTemplate, document_of, prompt_for
 from streams.core.replies import Reply, Token
-from streams.core.requests import Body, Dialect
+from streams.core.requests import Dialect
 from streams.core.weighing import MENTION_FROM, NO_LABEL
-
-UNMEASURED = 0.8
-"""The score of a label that was only named. Most policies have a person look there, and block at more."""
 
 
 def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
@@ -28,9 +25,9 @@ def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
     template = prompt_for(policy, kind, model, dialect)
     return Asking(
         kind=kind,
-        bodies=(Body(template.before, template.after),),
+        bodies=(template.request,),
         show=document_of,
-        read=lambda replies: read(template, replies[0]),
+        parse=lambda replies: read(template, replies[0]),
         overhead_bytes=len(template.system.encode()),
         output_tokens_max=template.output_tokens_max,
     )
@@ -38,7 +35,7 @@ def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
 
 def read(template: PromptTemplate, reply: Reply) -> Judgement:
     """The judgement in a reply."""
-    if template.wording == "names" and template.kind in {"moderate", "scan"}:
+    if template.wording == "names" and template.kind in POSTS:
         return _named(template, reply)
     judgement = parse_answer(template.kind, template.names, reply.content)
     if template.kind == "review_ban" and reply.tokens:
@@ -88,14 +85,14 @@ def _scores(
         likely = here.of if here else {}
         mass = min(mass, here.mass if here else 0.0)
         behind = sum(likely.get(other, 0.0) for other in said[number:])
-        scores[name] = _share(max(first.of.get(name, 0.0), reached * behind))
+        scores[name] = rounded(max(first.of.get(name, 0.0), reached * behind))
     return scores, mass
 
 
 def _unsaid(first: Likelihood, said: Sequence[str]) -> tuple[ScoredLabel, ...]:
     """Labels that were not written, but were likely enough to be mentioned."""
     return tuple(
-        ScoredLabel(name=name, score=_share(share))
+        ScoredLabel(name=name, score=rounded(share))
         for name, share in first.of.items()
         if share >= MENTION_FROM and name != NO_LABEL and name not in said
     )
@@ -107,7 +104,7 @@ def _measured_review(judgement: Judgement, reply: Reply) -> Judgement:
     likely = likelihood_at(reply.tokens, places[0], OUTCOMES, b'"') if places else None
     if likely is None:
         return judgement
-    return judgement._replace(confidence=_share(likely.of.get(outcome or "", 0.0)), mass=likely.mass)
+    return judgement._replace(confidence=rounded(likely.of.get(outcome or "", 0.0)), mass=likely.mass)
 
 
 def _places(text: bytes, content: str, names: Sequence[str]) -> list[int]:
@@ -123,7 +120,3 @@ def _places(text: bytes, content: str, names: Sequence[str]) -> list[int]:
         places.append(at + 1)
         at += len(quoted)
     return places
-
-
-def _share(probability: float) -> float:
-    return min(1.0, round(probability, 6))

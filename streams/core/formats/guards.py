@@ -7,12 +7,16 @@ policy does not know, and for a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from schemas.event import Event
+from schemas.event import Event, Kind
 from schemas.policy import Policy
 from schemas.verdict import ScoredLabel
+from streams.core.answers import Judgement
 from streams.core.control_words import parted
+from streams.core.formats.asking import Asking, posts_only
+from streams.core.replies import Reply
+from streams.core.requests import Dialect, chat_body
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "violence": ("violence", "violent", "threats", "threat"),
@@ -31,6 +35,29 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "abuse": ("abuse", "jailbreak", "injection"),
     "harassment": ("harassment", "bullying", "insults"),
 }
+
+
+OVERHEAD_BYTES = 4_096
+"""What a guard's chat template says of the harms."""
+
+
+def asking_of_guard(
+    kind: Kind,
+    model: str,
+    dialect: Dialect,
+    output_tokens_max: int,
+    parse: Callable[[Sequence[Reply]], Judgement],
+) -> Asking:
+    """A guard that knows its harms by heart is shown the post, and nothing else."""
+    posts_only(kind)
+    return Asking(
+        kind=kind,
+        bodies=(chat_body(model, "", dialect, tokens_max=output_tokens_max),),
+        show=plain_text,
+        parse=parse,
+        overhead_bytes=OVERHEAD_BYTES,
+        output_tokens_max=output_tokens_max,
+    )
 
 
 def plain_text(event: Event) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from schemas.event import Kind
 from schemas.policy import Policy
 from streams.core.answers import Judgement, certainty
-from streams.core.formats.asking import Asking, UnsuitedKind
-from streams.core.formats.guards import labels_for, plain_text
+from streams.core.formats.asking import Asking
+from streams.core.formats.guards import asking_of_guard, labels_for
 from streams.core.formats.verdict_word import verdict_word
 from streams.core.replies import Reply
-from streams.core.requests import Dialect, chat_body
+from streams.core.requests import Dialect
 
 HARMS = {
     "Violent": "violence",
@@ -31,24 +31,13 @@ HARMS = {
 }
 LEAD = "Safety:"
 OUTPUT_TOKENS_MAX = 96
-OVERHEAD_BYTES = 4_096
-"""What the chat template says of the harms."""
 
 _HARM = re.compile("|".join(map(re.escape, sorted(HARMS, key=len, reverse=True))))
 
 
 def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
     """Qwen3Guard's format."""
-    if kind not in {"moderate", "scan"}:
-        raise UnsuitedKind
-    return Asking(
-        kind=kind,
-        bodies=(chat_body(model, "", dialect, tokens_max=OUTPUT_TOKENS_MAX),),
-        show=plain_text,
-        read=lambda replies: _read(policy, replies),
-        overhead_bytes=OVERHEAD_BYTES,
-        output_tokens_max=OUTPUT_TOKENS_MAX,
-    )
+    return asking_of_guard(kind, model, dialect, OUTPUT_TOKENS_MAX, lambda replies: _read(policy, replies))
 
 
 def _read(policy: Policy, replies: Sequence[Reply]) -> Judgement:

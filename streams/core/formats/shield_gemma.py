@@ -10,22 +10,20 @@ from collections.abc import Sequence
 
 from schemas.event import Kind
 from schemas.policy import Label, Policy
-from schemas.verdict import ScoredLabel
-from streams.core.answers import Judgement, by_score, certainty
-from streams.core.formats.asking import Asking, UnsuitedKind
+from streams.core.answers import Judgement
+from streams.core.formats.asking import Asking, posts_only
+from streams.core.formats.each_label import judgement_of
 from streams.core.formats.guards import plain_text
 from streams.core.formats.verdict_word import verdict_word
 from streams.core.replies import Reply
 from streams.core.requests import Dialect, chat_body
-from streams.core.weighing import MENTION_FROM
 
 OUTPUT_TOKENS_MAX = 1
 
 
 def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
     """ShieldGemma's format."""
-    if kind not in {"moderate", "scan"}:
-        raise UnsuitedKind
+    posts_only(kind)
     return Asking(
         kind=kind,
         bodies=tuple(
@@ -35,7 +33,7 @@ def asking(policy: Policy, kind: Kind, model: str, dialect: Dialect) -> Asking:
             for label in policy.labels
         ),
         show=plain_text,
-        read=lambda replies: _read(policy, replies),
+        parse=lambda replies: _read(policy, replies),
         overhead_bytes=max(len(guideline(label).encode()) for label in policy.labels),
         output_tokens_max=OUTPUT_TOKENS_MAX,
     )
@@ -49,15 +47,8 @@ def guideline(label: Label) -> str:
 
 def _read(policy: Policy, replies: Sequence[Reply]) -> Judgement:
     words = [verdict_word(reply, "", ("Yes", "No")) for reply in replies]
-    scored = [
-        (label.name, word.of("Yes") if word.of("Yes") or word.said == "Yes" else 1 - word.of("No"))
+    scores = {
+        label.name: word.of("Yes") if word.of("Yes") or word.said == "Yes" else 1 - word.of("No")
         for label, word in zip(policy.labels, words, strict=True)
-    ]
-    labels = tuple(
-        ScoredLabel(name=name, score=round(score, 6)) for name, score in scored if score >= MENTION_FROM
-    )
-    return Judgement(
-        by_score(labels),
-        certainty(max(score for _, score in scored)),
-        mass=min(word.mass for word in words),
-    )
+    }
+    return judgement_of(scores, min(word.mass for word in words))

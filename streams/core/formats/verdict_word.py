@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from streams.core.answers import UnusableAnswer
-from streams.core.likelihood import joined, likelihood_at
+from streams.core.likelihood import UNMEASURED, joined, likelihood_at, rounded
 from streams.core.replies import Reply
-
-UNMEASURED = 0.8
-"""How sure a word without probabilities is: enough for a person to look, too little to block."""
 
 WORDS_LOGPROBS = 5
 """Alternatives to a token that are enough to find two or three words among them."""
@@ -25,7 +22,7 @@ class VerdictWord(NamedTuple):
 
     def of(self, word: str) -> float:
         """The probability of a word."""
-        return min(1.0, round(self.likely.get(word, 0.0), 6))
+        return rounded(self.likely.get(word, 0.0))
 
 
 def verdict_word(reply: Reply, lead: str, words: Sequence[str]) -> VerdictWord:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judging import at_work
 from mutating import mutated
 from stages import (
     SERVICE_MS,
@@ -147,14 +148,8 @@ class Stage:
         return outgoing, decode_dead_letter(outgoing.value)
 
 
-@asynccontextmanager
-async def staged(*nodes: Any, **parts: Any) -> AsyncIterator[Stage]:
-    stage = Stage(*nodes, **parts)
-    await stage.dispatch.start()
-    try:
-        yield stage
-    finally:
-        await stage.dispatch.stop()
+def staged(*nodes: Any, **parts: Any) -> AbstractAsyncContextManager[Stage]:
+    return at_work(Stage(*nodes, **parts))
 
 
 class Opinionated(FakeNode):

@@ -46,7 +46,9 @@ def test_a_question_of_every_kind_is_one_deterministic_strict_request(kind):
 def test_requests_about_two_texts_begin_with_the_same_bytes(one, other):
     template = prompt_for(POLICY, "moderate", "m")
     bodies = [template.body(Moderate(v=1, id="1", text=text)) for text in (one, other)]
-    assert all(body.startswith(template.before) and body.endswith(template.after) for body in bodies)
+    assert all(
+        body.startswith(template.request.before) and body.endswith(template.request.after) for body in bodies
+    )
     assert prompt_for(POLICY, "moderate", "m") == template
 
 
