@@ -20,6 +20,7 @@ import confluent_kafka as ck
 
 from streams.core.refusals import Refusals
 from streams.ports import Outgoing, PublishError, size_of
+from streams.producing import LastingProducer
 
 # Delivery reports are collected this often while records are under way; a lone record waits for half of it.
 _POLL_S = 0.002
@@ -47,11 +48,9 @@ _HOPELESS = frozenset(
         ck.KafkaError._UNKNOWN_PARTITION,
     }
 )
-# The producer is at its end, or being closed: what is under way stays unconfirmed, and settles nothing.
-_OVER = frozenset(
-    {ck.KafkaError._FATAL, ck.KafkaError._PURGE_QUEUE, ck.KafkaError._PURGE_INFLIGHT}  # noqa: SLF001
-)
-
+# The producer was made anew: nobody has refused these.
+_PURGED = frozenset({ck.KafkaError._PURGE_QUEUE, ck.KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+_NOT_REFUSED = _PURGED | {ck.KafkaError._QUEUE_FULL}  # noqa: SLF001
 
 # An administrator may give the right; nobody knows when, and meanwhile another worker may have it.
 _FORBIDDEN = frozenset({ck.KafkaError.TOPIC_AUTHORIZATION_FAILED, ck.KafkaError.CLUSTER_AUTHORIZATION_FAILED})
@@ -152,8 +151,8 @@ class KafkaPublisher:
     ) -> None:
         # For records whose partition is left to their key; librdkafka's own hash agrees with nobody's.
         self._options = {"partitioner": "murmur2_random", **options, "error_cb": self._on_error}
-        self._producer = ck.Producer(self._options)
-        self._single: ck.Producer | None = None
+        self._producer = LastingProducer(self._options)
+        self._single: LastingProducer | None = None
         self._records_max = int(options.get("queue.buffering.max.messages", 100_000) * _FILL)
         self._bytes_max = int(options.get("queue.buffering.max.kbytes", 1_048_576) * 1_024 * _FILL)
         self._bytes = 0  # Of the flights that have not ended.
@@ -221,7 +220,7 @@ class KafkaPublisher:
         return left
 
     @property
-    def _producers(self) -> tuple[ck.Producer, ...]:
+    def _producers(self) -> tuple[LastingProducer, ...]:
         return (self._producer,) if self._single is None else (self._producer, self._single)
 
     @property
@@ -286,10 +285,10 @@ class KafkaPublisher:
         except ck.KafkaException as refusal:
             self._failed(flight, position, refusal.args[0])
 
-    def _one_by_one(self) -> ck.Producer:
+    def _one_by_one(self) -> LastingProducer:
         """A producer whose batches hold one record each; hardly any worker will ever need it."""
         if self._single is None:
-            self._single = ck.Producer({**self._options, "batch.num.messages": 1})
+            self._single = LastingProducer({**self._options, "batch.num.messages": 1})
         return self._single
 
     def _produce_bulk(self, flight: _Flight, topic: str, partition: int, positions: list[int]) -> None:
@@ -334,9 +333,9 @@ class KafkaPublisher:
             self._finish_one(flight)
         elif error.code() in _FORBIDDEN:
             self._forbid(flight.records[position].topic)
-        elif not error.fatal() and error.code() not in _OVER:
+        elif not error.fatal() and error.code() != ck.KafkaError._FATAL:
             self._again.append((flight, position))
-            if error.code() != ck.KafkaError._QUEUE_FULL:  # noqa: SLF001
+            if error.code() not in _NOT_REFUSED:
                 self._repeat_at_s = asyncio.get_running_loop().time() + _REPEAT_S
                 self._refused(flight, position, error.name())
 

@@ -1,6 +1,7 @@
 """Reading one partition of the changelog to its end, with a consumer of its own, off the event loop.
 
-A consumer is made for each reading and closed after it: hardly anything is read once a partition is there.
+A consumer is made for each try and closed after it: hardly anything is read once a partition is there,
+and one that a stopping Kafka told of no brokers may never ask any again (see `producing`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _TURN_S = 0.2
 _ANSWER_WITHIN_S = 2.0
 # A broker that is away, or a topic whose leader moves, is asked again after so long.
 _RETRY_S = 0.5
+# Where nothing came for so long, somebody else may hear more.
+_SILENT_S = 10.0
 # Read ahead of us, at most; librdkafka's own bound is 64 MiB, for each partition that is restored.
 _AHEAD_KIB = 16_384
 _OPTIONS = {
@@ -82,24 +85,23 @@ class Changelog:
         While no broker answers it asks again; a position that retention took away meanwhile begins anew. Who
         may not read the topic never will, and stops the worker.
         """
-        consumer = ck.Consumer(self._options)
         complained_of: set[int] = set()
-        try:
-            while is_wanted():
-                try:
-                    if self._read_on(consumer, partition, memory, progress, is_wanted):
-                        return True
-                except ck.KafkaException as trouble:
-                    error: ck.KafkaError = trouble.args[0]
-                    if error.code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                        raise TopicAuthorizationFailedError(self.topic) from None
-                    if error.code() not in complained_of:
-                        complained_of.add(error.code())
-                        log.warning("memory %d: %s, trying on to restore it", partition, error.name().lower())
-                    time.sleep(_RETRY_S)
-            return False
-        finally:
-            consumer.close()
+        while is_wanted():
+            consumer = ck.Consumer(self._options)
+            try:
+                if self._read_on(consumer, partition, memory, progress, is_wanted):
+                    return True
+            except ck.KafkaException as trouble:
+                error: ck.KafkaError = trouble.args[0]
+                if error.code() == ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise TopicAuthorizationFailedError(self.topic) from None
+                if error.code() not in complained_of:
+                    complained_of.add(error.code())
+                    log.warning("memory %d: %s, trying on to restore it", partition, error.name().lower())
+                time.sleep(_RETRY_S)
+            finally:
+                consumer.close()
+        return False
 
     def _read_on(
         self,
@@ -120,10 +122,16 @@ class Changelog:
         progress.position, progress.end = begin.offset, high
         if begin.offset < high:
             consumer.assign([ck.TopicPartition(self.topic, partition, begin.offset)])
+            heard_at_s = time.monotonic()
             while progress.position < high:
                 if not is_wanted():
                     return False
+                before = progress.position
                 self._take_in(consumer, memory, progress)
+                if progress.position > before:
+                    heard_at_s = time.monotonic()
+                elif time.monotonic() > heard_at_s + _SILENT_S:
+                    raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))  # noqa: SLF001
             consumer.unassign()
         return True
 

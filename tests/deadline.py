@@ -22,12 +22,14 @@ class DeadlineMissedError(AssertionError):
     """What was waited for has not come in time."""
 
 
-def until(predicate: Callable[[], T], *, within_s: float, what: str = "", every_s: float = 0.02) -> T:
-    """Ask until the answer is true; for tests without an event loop."""
+def until(
+    predicate: Callable[[], T], *, within_s: float, what: str | Callable[[], str] = "", every_s: float = 0.02
+) -> T:
+    """Ask until the answer is true; for tests without an event loop. `what` may be found out at the end."""
     deadline = time.monotonic() + within_s
     while not (answer := predicate()):
         if time.monotonic() >= deadline:
-            raise _missed(predicate, what, within_s, answer)
+            raise _missed(predicate, what if isinstance(what, str) else what(), within_s, answer)
         time.sleep(every_s)
     return answer
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from brokerless import Brokerless
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from deadline import eventually
@@ -15,13 +16,15 @@ from memos import DAY_MS, digest, memo
 from msgspec.structs import replace
 
 from infra.clients import reach
-from infra.kafka import producer_options
+from infra.kafka import librdkafka_options, producer_options
 from infra.memories import memories_of
 from infra.topics import ensure
 from schemas.settings import KafkaSettings, Settings, TopicSettings
 from streams.clock import SystemClock
+from streams.ports import Change
 from streams.publishing import KafkaPublisher
 from streams.remembering import Memories
+from streams.restoring import Changelog, Progress
 from streams.topics import Topics
 
 WITHIN_S = 30.0
@@ -169,3 +172,39 @@ async def test_a_topic_made_anew_begins_the_memory_anew(start, settings):
     assert not any(again.found(0, *range(20)))
     await again.remember(0, "new")
     assert again.found(0, "new") == [True]
+
+
+class Collected:
+    """What is to be restored."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+
+    @property
+    def next_offset(self) -> int:
+        return self.changes[-1].offset + 1 if self.changes else 0
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        self.changes.extend(changes)
+
+    def clear(self) -> None:
+        pytest.fail("nothing is gone")
+
+
+async def test_who_was_told_of_no_brokers_restores_all_the_same(settings: Settings, start, caplog):
+    """A consumer of librdkafka that believes it may never ask anybody again."""
+    worker = await start("a")
+    await worker.own(0)
+    await worker.remember(0, *range(300))
+    restored = Collected()
+    async with Brokerless(int(settings.kafka.bootstrap.rpartition(":")[2])) as between:
+        between.deny()
+        options = librdkafka_options(settings.kafka, f"127.0.0.1:{between.port}")
+        changelog = Changelog(
+            Topics.of(settings.topics).memory, options | {"metadata.recovery.strategy": "none"}
+        )
+        async with asyncio.timeout(WITHIN_S):
+            assert await asyncio.to_thread(changelog.restore, 0, restored, Progress(), lambda: True)
+        assert between.denied
+    assert len(restored.changes) == 300
+    assert "trying on to restore it" in caplog.text, "else nothing was shown"

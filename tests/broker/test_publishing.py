@@ -9,6 +9,7 @@ from pathlib import Path
 
 import confluent_kafka as ck
 import pytest
+from brokerless import Brokerless
 from confluent_kafka.admin import AdminClient, NewTopic
 from deadline import eventually
 
@@ -137,16 +138,44 @@ async def test_what_nobody_confirms_for_long_is_told_once_and_once_when_it_is(
     assert await publisher.close(10) == 0
 
 
+async def test_a_kafka_that_has_no_brokers_for_a_moment_is_written_to_again(
+    kafka: str, topics_prefix: str, caplog: pytest.LogCaptureFixture
+):
+    """By itself librdkafka forgets even those that it was given.
+
+    Whether it then never asks anybody again is a matter of luck with the default of
+    `metadata.recovery.strategy`; with `none` it never does.
+    """
+    topic = f"{topics_prefix}{TOPIC}"
+    admin = AdminClient({"bootstrap.servers": kafka})
+    await asyncio.to_thread(admin.create_topics([NewTopic(topic, 1, 1)])[topic].result, 30)
+    async with Brokerless(int(kafka.rpartition(":")[2])) as between:
+        bootstrap = f"127.0.0.1:{between.port}"
+        options = producer_options(KafkaSettings(bootstrap=bootstrap), bootstrap)
+        options |= {"metadata.recovery.strategy": "none", "topic.metadata.refresh.interval.ms": 100}
+        publisher = KafkaPublisher(options, on_fatal=pytest.fail)
+        await asyncio.wait_for(publisher.publish(batch(0, topic)), 30)
+
+        between.deny()
+        await eventually(
+            lambda: between.denied and not between.connections, within_s=10, what="no brokers, it believes"
+        )
+        await asyncio.wait_for(publisher.publish(batch(1, topic)), 30)
+        assert await publisher.close(10) == 0
+    assert "knew no broker any more" in caplog.text, "else nothing was shown"
+    assert await asyncio.to_thread(read, kafka, topic) == Counter(range(2 * BATCH))
+
+
 def batch(number: int, topic: str = TOPIC) -> list[Outgoing]:
     first = number * BATCH
     return [Outgoing(topic, 0, None, b"%d" % value) for value in range(first, first + BATCH)]
 
 
-def read(bootstrap: str) -> Counter[int]:
+def read(bootstrap: str, topic: str = TOPIC) -> Counter[int]:
     consumer = ck.Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False}
     )
-    tp = ck.TopicPartition(TOPIC, 0, 0)
+    tp = ck.TopicPartition(topic, 0, 0)
     left = consumer.get_watermark_offsets(tp, timeout=30)[1]
     consumer.assign([tp])
     found: Counter[int] = Counter()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Self
 
 import confluent_kafka as ck
@@ -41,9 +40,29 @@ class Commits(threading.Thread):
         return sum(self.samples[-1].committed.values()) if self.samples else 0
 
     def run(self) -> None:
-        # In the group by name only: it never subscribes, so it is no member and moves nothing. The admin
-        # client asks brokers the same; librdkafka's aborted the process where a broker was killed meanwhile.
-        consumer = ck.Consumer(
+        consumer = self._make()
+        tps = [
+            ck.TopicPartition(self._prefix + topic, partition)
+            for topic in ("urgent", "patient")
+            for partition in range(PARTITIONS)
+        ]
+        while not self._enough.is_set():
+            try:
+                self._note(consumer.committed(tps, timeout=_ANSWER_S))
+            except ck.KafkaException:
+                # One that was told of no brokers asks nobody any more.
+                consumer.close()
+                consumer = self._make()
+            self._enough.wait(_EVERY_S)
+        consumer.close()
+
+    def _make(self) -> ck.Consumer:
+        """In the group by name only: it never subscribes, so it is no member and moves nothing.
+
+        The admin client asks brokers the same; librdkafka's aborted the process where a broker was killed
+        meanwhile.
+        """
+        return ck.Consumer(
             {
                 "bootstrap.servers": self._servers,
                 "group.id": f"{self._prefix}group",
@@ -52,16 +71,6 @@ class Commits(threading.Thread):
                 **PROMPT,
             }
         )
-        tps = [
-            ck.TopicPartition(self._prefix + topic, partition)
-            for topic in ("urgent", "patient")
-            for partition in range(PARTITIONS)
-        ]
-        while not self._enough.is_set():
-            with suppress(ck.KafkaException):
-                self._note(consumer.committed(tps, timeout=_ANSWER_S))
-            self._enough.wait(_EVERY_S)
-        consumer.close()
 
     def _note(self, known: Sequence[ck.TopicPartition]) -> None:
         if any(tp.error for tp in known):

@@ -5,6 +5,7 @@ A copy's key says which input it is of and which process made it, so that a repe
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ _READ_WITHIN_S = 60.0
 _TICK_S = 0.02
 PROMPT = {"reconnect.backoff.max.ms": 500}
 """For clients that watch an outage: librdkafka may look away for ten seconds after one."""
+_PURGED = (ck.KafkaError._PURGE_QUEUE, ck.KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
 # A backlog from the start, as after an outage.
 _BACKLOG_S = 2.0
 
@@ -88,23 +90,15 @@ class Feeder(threading.Thread):
 
     def __init__(self, bootstrap: str, prefix: str, rate_per_s: float) -> None:
         super().__init__(name="feeder", daemon=True)
+        self._bootstrap = bootstrap
         self._prefix = prefix
         self._rate_per_s = rate_per_s
         self._enough = threading.Event()
         self._refused: list[str] = []
         self.produced = 0
         """How many numbers there are by now."""
-        self._producer = ck.Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                # Brokers are going to be away: an event is given up long after the trial would have failed.
-                "delivery.timeout.ms": 600_000,
-                "log_level": 0,
-                **PROMPT,
-            }
-        )
+        self._looks_without = 0
+        self._producer = self._make()
 
     def __enter__(self) -> Self:
         self.start()
@@ -120,15 +114,61 @@ class Feeder(threading.Thread):
             while self.produced < (time.monotonic() - began) * self._rate_per_s:
                 self._produce(self.produced)
                 self.produced += 1
-            self._producer.poll(_TICK_S)
+            self._poll()
+        gives_up_at = time.monotonic() + _PRODUCE_WITHIN_S
+        while len(self._producer) and time.monotonic() < gives_up_at:
+            self._poll()
 
     def finish(self) -> int:
         """It is enough: wait until all events are in Kafka. How many there are."""
         self._enough.set()
-        self.join(10)
-        left = self._producer.flush(_PRODUCE_WITHIN_S)
+        self.join(2 * _PRODUCE_WITHIN_S)
+        left = len(self._producer)
         assert (self.is_alive(), left, self._refused) == (False, 0, []), "all events are in Kafka"
         return self.produced
+
+    def _make(self) -> ck.Producer:
+        self._looks_without = 0
+        return ck.Producer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                # Brokers are going to be away: an event is given up long after the trial would have failed.
+                "delivery.timeout.ms": 600_000,
+                "log_level": 0,
+                "statistics.interval.ms": 1_000,
+                "stats_cb": self._look,
+                **PROMPT,
+            }
+        )
+
+    def _look(self, statistics: str) -> None:
+        self._looks_without = 0 if json.loads(statistics)["brokers"] else self._looks_without + 1
+
+    def _poll(self) -> None:
+        self._producer.poll(_TICK_S)
+        if self._looks_without > 1:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Who knows no brokers never will (see `streams.producing`): go on behind what was written."""
+        self._producer.purge()
+        self._producer.flush(1)
+        self._producer = self._make()
+        consumer = ck.Consumer(
+            {"bootstrap.servers": self._bootstrap, "group.id": "unused", "log_level": 0, **PROMPT}
+        )
+        ends = {
+            place: consumer.get_watermark_offsets(
+                ck.TopicPartition(self._prefix + place.topic, place.partition), timeout=_PRODUCE_WITHIN_S
+            )[1]
+            for place in ends_of(self.produced)
+        }
+        consumer.close()
+        for number, offset in offsets_of(self.produced).items():
+            if offset >= ends[place_of(number)]:
+                self._produce(number)
 
     def _produce(self, number: int) -> None:
         place = place_of(number)
@@ -140,7 +180,7 @@ class Feeder(threading.Thread):
         )
 
     def _told(self, error: ck.KafkaError | None, _message: ck.Message) -> None:
-        if error is not None:
+        if error is not None and error.code() not in _PURGED:
             self._refused.append(str(error))
 
 

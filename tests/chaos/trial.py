@@ -19,7 +19,7 @@ from deadline import until
 from chaos.audit import Audit, audit
 from chaos.commits import Commits
 from chaos.crew import Crew, Member
-from chaos.numbers import Feeder, make_topics, read_copies
+from chaos.numbers import Feeder, ends_of, make_topics, read_copies
 from chaos.worker import Options, Work
 from infra.embedded.broker import Broker
 
@@ -113,7 +113,7 @@ class Trial:
         until(
             is_settled,
             within_s=self.size.settle_within_s,
-            what=f"all is settled\n{self._told()}",
+            what=lambda: f"all is settled\n{self._unsettled(events)}\n{self._told()}",
             every_s=0.1,
         )
         self.crew.stop()
@@ -130,6 +130,18 @@ class Trial:
             told,
             writers_gave_up=writers_gave_up,
         )
+
+    def _unsettled(self, events: int) -> str:
+        """What is missing; an old sample says that it is the sampler who has heard nothing."""
+        if not self.commits.samples:
+            return "no commit was ever seen"
+        last = self.commits.samples[-1]
+        missing = {
+            place: f"{last.committed.get(place, 0)} of {end}"
+            for place, end in ends_of(events).items()
+            if last.committed.get(place, 0) < end
+        }
+        return f"as of {time.time() - last.taken_at_ms / 1_000:.1f} s ago, not committed: {missing}"
 
     def _told(self) -> str:
         return "\n".join(f"{member!r}:\n{member.said[-4_000:]}" for member in self.crew.up)
