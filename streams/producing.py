@@ -3,8 +3,8 @@
 A Kafka that is being stopped may answer for a moment that it has no brokers: the only one does, on its way
 out. librdkafka from 2.10 on (2.16 is the newest that was seen) then forgets all that it knows, and those that
 it was given as well. It means to begin with the latter again; where two of its threads get in each other's
-way it never does, and writes nothing more, without a word, for as long as the process lives (its issue 5301).
-Its statistics tell: they list no brokers, which is never so otherwise for longer than a moment.
+way it never does, and writes nothing more, without a word, for as long as the process lives. Its statistics
+tell: they list no brokers, which is never so otherwise for longer than a moment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`make test`: tests on a broker, those that break one, and all others, at once: most of it is waiting.
+"""`make test`: tests on a broker, that start or break one, and others, at once: most of it is waiting.
 
 What is measured in processor time comes last, alone: beside others a text of many small words costs twice
-as much. All are pytest, with the options that were given; what two of them say is printed when they are done.
+as much. All are pytest, with the options that were given; what three of them say is printed at the end.
 The status is that of the first that failed, and 5, pytest's word for it, where none found a test.
 """
 
@@ -15,7 +15,12 @@ from typing import IO
 
 MEASURED = ("tests/unit/core/test_triage_cost.py", "tests/broker/test_loop_slices.py")
 NOT_MEASURED = tuple(f"--ignore={file}" for file in MEASURED)
-ON_A_BROKER = ("tests/broker", *NOT_MEASURED)
+# What they wait for is mostly a start or a stop of their own.
+STARTING = tuple(
+    f"tests/broker/test_{name}.py"
+    for name in ("cli_up", "embedded_cluster", "embedded_command", "embedded_kafka", "rights")
+)
+ON_A_BROKER = ("tests/broker", *NOT_MEASURED, *(f"--ignore={file}" for file in STARTING))
 BREAKING = ("tests/fault",)
 OTHERS = ("tests", *(f"--ignore=tests/{folder}" for folder in ("broker", "fault", "interop")), *NOT_MEASURED)
 NO_CACHE = ("-p", "no:cacheprovider")
@@ -28,7 +33,7 @@ def main(options: list[str]) -> int:
         # Runs beside each other would write the same file of what failed last.
         aside = [
             (said := files.enter_context(tempfile.TemporaryFile()), _pytest(*lane, *options, output=said))
-            for lane in ((*BREAKING, *NO_CACHE), (*OTHERS, *NO_CACHE))
+            for lane in ((*BREAKING, *NO_CACHE), (*STARTING, *NO_CACHE), (*OTHERS, *NO_CACHE))
         ]
         statuses = [_awaited(_pytest(*ON_A_BROKER, *options))]
         for said, process in aside:

@@ -90,7 +90,7 @@ class Feeder(threading.Thread):
 
     def __init__(self, bootstrap: str, prefix: str, rate_per_s: float) -> None:
         super().__init__(name="feeder", daemon=True)
-        self._bootstrap = bootstrap
+        self._servers = bootstrap
         self._prefix = prefix
         self._rate_per_s = rate_per_s
         self._enough = threading.Event()
@@ -131,7 +131,7 @@ class Feeder(threading.Thread):
         self._looks_without = 0
         return ck.Producer(
             {
-                "bootstrap.servers": self._bootstrap,
+                "bootstrap.servers": self._servers,
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 # Brokers are going to be away: an event is given up long after the trial would have failed.
@@ -157,7 +157,7 @@ class Feeder(threading.Thread):
         self._producer.flush(1)
         self._producer = self._make()
         consumer = ck.Consumer(
-            {"bootstrap.servers": self._bootstrap, "group.id": "unused", "log_level": 0, **PROMPT}
+            {"bootstrap.servers": self._servers, "group.id": "unused", "log_level": 0, **PROMPT}
         )
         ends = {
             place: consumer.get_watermark_offsets(
