@@ -36,8 +36,8 @@ def test_from_nothing_to_a_summary_and_again_in_under_ten_seconds(data_dir: Path
     with UpProcess(data_dir) as again:
         again.await_ready()
         took_s = time.monotonic() - began
-    # Ten where the machine is free; the tests share it, and three runs of them at once share two processors.
-    assert took_s < 10 * (4 if os.environ.get("CI") else 2)
+    # Ten where the machine is free. `make test` has this test run alone; a machine may be half as fast.
+    assert took_s < 10 * 2
     assert "topics   all there" in again.said
 
 
