@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench bench-engine bench-triage bench-memory soak broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine bench-triage bench-memory bench-dispatch bench-scaling soak broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,14 @@ bench-triage: $(VENV)/.run-ready  ## The fast path beside a plain loop, Bytewax 
 bench-memory: $(VENV)/.run-ready  ## Remembering beside a dict and SQLite, at a million entries (ARGS="--rounds 1").
 	@$(BIN)/python -m infra.bench.memory_suite $(ARGS)
 
+# Most of it in virtual time; what a post costs is measured over real HTTP, beside clients that are installed
+# on first use, into the user's cache.
+bench-dispatch: $(VENV)/.run-ready  ## The dispatch beside fixed limits, semaphores and other clients (ARGS="--only steady").
+	@$(BIN)/python -m infra.bench.dispatch_suite $(ARGS)
+
+bench-scaling: $(VENV)/.run-ready  ## The scaling table: users without a pause, over more and more slots.
+	@$(BIN)/python -m infra.bench.dispatch_suite --only scaling $(ARGS)
+
 soak: $(VENV)/.run-ready  ## Two million records, and slow ones by the ten thousand: memory and CPU must not grow.
 	@$(BIN)/python -m infra.bench.engine_suite --rounds 3 --only memory --only slow $(ARGS)
 
@@ -88,6 +96,7 @@ lock: $(VENV)/.lock-ready  ## Resolve pyproject.toml into requirements/*.txt (AR
 	$(UV_COMPILE) --group lock -o $(REQUIREMENTS)/lock.txt $(ARGS)
 	$(UV_COMPILE) --group peer-bytewax -o $(REQUIREMENTS)/peer-bytewax.txt $(ARGS)
 	$(UV_COMPILE) --group peer-quixstreams -o $(REQUIREMENTS)/peer-quixstreams.txt $(ARGS)
+	$(UV_COMPILE) --group peer-clients -o $(REQUIREMENTS)/peer-clients.txt $(ARGS)
 	@! grep -n "://" $(REQUIREMENTS)/*.txt || { echo "A lock file names an address; see above." >&2; exit 1; }
 
 reset:  ## Delete all local state: stop what runs in .penstock, its Kafka too; delete it and caches.

@@ -154,12 +154,12 @@ def _lanes(status: WorkerStatus) -> Iterator[Metric]:
 
 def _nodes(status: WorkerStatus) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily("penstock_node_inflight", "Requests at the node.", labels=["node"])
-    limit = GaugeMetricFamily("penstock_node_limit", "Most requests at a time.", labels=["node"])
+    limit = GaugeMetricFamily("penstock_node_limit", "Most requests at a time, at present.", labels=["node"])
     up = GaugeMetricFamily("penstock_node_up", "Whether the node is asked.", labels=["node"])
     answered = CounterMetricFamily("penstock_node_answered", "Answers of the node.", labels=["node"])
     for node in status.nodes:
         in_flight.add_metric([node.name], node.in_flight)
-        limit.add_metric([node.name], node.slots)
+        limit.add_metric([node.name], node.limit or node.slots)
         up.add_metric([node.name], float(node.state == "up"))
         answered.add_metric([node.name], node.answered)
     yield from (in_flight, limit, up, answered)

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from infra.kafka import (
 from infra.logs import set_level
 from infra.memories import memories_of
 from infra.mishaps import listen
-from infra.nodes.configured import nodes_of
+from infra.nodes.configured import nodes_of, terms_of
 from infra.reasons import code_of, last_words, told
 from infra.running import tell, untell
 from infra.settings import Loaded, Reloader
@@ -105,6 +106,7 @@ class Worker:
             nodes_of(settings, self.clock) if "judge" in stages else (),
             lambda: self.settings.judge,
             self.clock,
+            terms=partial(terms_of, settings),
         )
         self._memories = memories_of(
             settings,
@@ -195,9 +197,16 @@ class Worker:
         await self._start_service(self._ends)
         for stage in self.stages:
             self.partitions[stage], app = make_stage(stage, self._stage_parts())
+            if stage == "judge":
+                self._hold_back(self.partitions[stage])
             self._apps.append(app)
             await self._start_service(app)
         log.info("%r works", self)
+
+    def _hold_back(self, partitions: Partitions) -> None:
+        """Fetch nothing more of what the lanes have enough of."""
+        partitions.crowded = self._dispatch.paused_lanes
+        self._dispatch.on_room = partitions.progress.set
 
     def _stage_parts(self) -> StageParts:
         return StageParts(

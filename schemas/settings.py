@@ -399,6 +399,48 @@ class JudgeSettings(_Branch, frozen=True, kw_only=True):
     probe_interval_ms: Annotated[
         int, Meta(ge=100, le=60_000, description="How often a node that is out is probed.", extra=LIVE)
     ] = 1_000
+    waiting_max: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=1_000_000,
+            description="Most events below critical that wait in the lanes; fetching pauses at 80 % of it.",
+            extra=LIVE,
+        ),
+    ] = 20_000
+    guard_high_s: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400, description="High gets a dispatch at least once in so long.", extra=LIVE),
+    ] = 5.0
+    guard_medium_s: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400, description="Medium gets a dispatch at least once in so long.", extra=LIVE),
+    ] = 60.0
+    guard_low_s: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400, description="Low gets a dispatch at least once in so long.", extra=LIVE),
+    ] = 600.0
+    share_high_ratio: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=1_000,
+            description="High's share of what critical leaves, beside the others', in tokens.",
+            extra=LIVE,
+        ),
+    ] = 8.0
+    share_medium_ratio: Annotated[
+        float,
+        Meta(ge=0.01, le=1_000, description="Medium's share of what critical leaves, in tokens.", extra=LIVE),
+    ] = 3.0
+    share_low_ratio: Annotated[
+        float,
+        Meta(ge=0.01, le=1_000, description="Low's share of what critical leaves, in tokens.", extra=LIVE),
+    ] = 1.0
+    fair_by_tenant: Annotated[
+        bool,
+        Meta(description="Whether tenants take turns within a lane, by tokens.", extra=LIVE),
+    ] = False
 
 
 class MemorySettings(_Branch, frozen=True, kw_only=True):
@@ -549,6 +591,29 @@ class NodeSettings(_Branch, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = False
+    weight_ratio: Annotated[
+        float,
+        Meta(ge=0.01, le=100, description="How much it gets beside the others, a slot.", extra=RESTART),
+    ] = 1.0
+    backup: Annotated[
+        bool, Meta(description="Asked only while all nodes that are no backup are out.", extra=RESTART)
+    ] = False
+    goal_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_600_000,
+            description="What an answer may take before the node gets fewer at once. "
+            "0: six times what it takes unhurried, a second at least.",
+            extra=RESTART,
+        ),
+    ] = 0
+    requests_per_minute_max: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Most requests a minute. 0: no limit.", extra=RESTART)
+    ] = 0
+    tokens_per_minute_max: Annotated[
+        int, Meta(ge=0, le=1_000_000_000, description="Most tokens a minute. 0: no limit.", extra=RESTART)
+    ] = 0
     timeout_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="Bound of one request.", extra=RESTART)
     ] = 30_000

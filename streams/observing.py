@@ -101,6 +101,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     in_flight: int
     slots: int
+    limit: int = 0
+    """How many questions it gets at once at present."""
     answered: int
     last_error: str
 

@@ -187,6 +187,8 @@ class Partitions:
     """Whether the stage wants nothing more of a partition for now."""
     away_ms: Callable[[], float] = lambda: 0.0
     """For how long no broker has answered; the transport knows."""
+    crowded: Callable[[], frozenset[int]] = frozenset
+    """The urgencies of which enough waits in the lanes; the dispatch knows."""
     reading_of: Callable[[TopicPartition], Reading | None] = lambda _: None
     """How far a partition goes, as the last fetch told, and how far it was read; the transport knows."""
     ends: dict[TopicPartition, int] = field(default_factory=dict)
@@ -327,13 +329,14 @@ class Partitions:
 
     def over_bounds(self) -> set[TopicPartition]:
         """Those of which enough is unsettled, or that give way to more urgent ones."""
+        crowded = self.crowded()
         return held(
             (
                 Load(tp, owned.urgency, owned.watermark.unsettled, owned.watermark.unsettled_bytes)
                 for tp, owned in self.owned.items()
             ),
             self.bounds(),
-        )
+        ) | {tp for tp, owned in self.owned.items() if owned.urgency in crowded}
 
     @property
     def left_out(self) -> frozenset[TopicPartition]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from schemas.event import Event, Priority
 from schemas.memory import Memo
 from schemas.policy import Policy
 from schemas.verdict import Result, ScoredLabel
+from streams.core.pacing import EngineLoad
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -264,18 +265,6 @@ class Answer:
     """As `Node.asks`, when this was answered; empty: by the model's name alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineLoad:
-    """What an engine says of itself; None for what it does not tell."""
-
-    running: int | None = None
-    waiting: int | None = None
-    """In the engine's own queue: ours is to keep it empty."""
-    cache_usage: float | None = None
-    """The share of its memory for contexts that is in use."""
-    slots: int | None = None
-
-
 class NodeFault(Exception):
     """A question that got no usable answer. The class says whose fault it was, and so what to do."""
 
@@ -355,4 +344,13 @@ class Node(Protocol):
 
     async def close(self) -> None:
         """Give back connections."""
+        ...
+
+
+@runtime_checkable
+class Gauged(Protocol):
+    """A node whose engine tells how it is doing: the slow correction of its limit."""
+
+    async def load(self) -> EngineLoad | None:
+        """What the engine's own metrics say now; None: it never tells. Raises a `NodeFault`."""
         ...

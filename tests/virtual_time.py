@@ -12,42 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import selectors
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, TypeVar
 
+from infra.bench.virtual import Standstill, VirtualLoop
+
+__all__ = ["LoopClock", "Standstill", "now_ms", "reaches", "run", "virtual"]
+
 T = TypeVar("T")
-
-
-class Standstill(AssertionError):
-    """Everybody waits, and nothing will ever happen."""
-
-
-class _Selector(selectors.DefaultSelector):
-    """Instead of waiting for the network it moves the clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_s = 1_000.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise Standstill("every task waits, and no timer is set")
-        self.now_s += 0 if ready else max(0.0, timeout or 0.0)
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop with its own time."""
-
-    def __init__(self) -> None:
-        self._virtual = _Selector()
-        super().__init__(self._virtual)
-
-    def time(self) -> float:
-        return self._virtual.now_s
 
 
 class LoopClock:

@@ -29,9 +29,10 @@ from streams.core.answers import Judgement
 from streams.core.formats import decisions, general
 from streams.core.formats.asking import Asking, UnsuitedKind
 from streams.core.formats.table import FORMATS
+from streams.core.pacing import EngineLoad
 from streams.core.replies import Reply
 from streams.core.windows import BYTES_PER_TOKEN, ENVELOPE_TOKENS, Views, views_of, window_bytes, worst_of
-from streams.ports import Answer, Clock, EngineLoad, Misconfigured, Question, Refused, TimedOut
+from streams.ports import Answer, Clock, Misconfigured, Question, Refused, TimedOut
 
 _log = logging.getLogger(__name__)
 _chance = secrets.SystemRandom()

@@ -8,12 +8,27 @@ from infra.errors import ExitCode, Failure
 from infra.nodes.client import HttpNode
 from infra.running import NODE, address_of
 from schemas.settings import NodeSettings, Settings
+from streams.core.routing import Terms
 from streams.ports import Clock
 
 
 def nodes_of(settings: Settings, clock: Clock) -> list[HttpNode]:
     """A client for each; a `Failure` where there is nobody to ask."""
     return [HttpNode(node, clock) for node in settings.nodes or (_reference_node(settings),)]
+
+
+def terms_of(settings: Settings, name: str) -> Terms:
+    """What the settings say of a node beyond how to reach it; of the reference node they say nothing."""
+    for node in settings.nodes:
+        if node.known_as == name:
+            return Terms(
+                weight=node.weight_ratio,
+                is_backup=node.backup,
+                goal_ms=node.goal_ms,
+                requests_per_minute_max=node.requests_per_minute_max,
+                tokens_per_minute_max=node.tokens_per_minute_max,
+            )
+    return Terms()
 
 
 def _reference_node(settings: Settings) -> NodeSettings:

@@ -39,6 +39,8 @@ class Evidence:
     """The node had nothing else to do from its dispatch on."""
     others_answered: bool = False
     """The node has answered another question since its dispatch."""
+    is_out: bool = False
+    """The node is out: this fault or one before it was too much."""
 
 
 FAULTS: dict[str, Blame] = {
@@ -52,6 +54,13 @@ FAULTS: dict[str, Blame] = {
 HOPELESS = frozenset({"node_refused"})
 """Faults after which another try is in vain."""
 UNKNOWN_FAULT: Blame = "question"
+SUSPECT_AFTER = 2
+"""A question that was on nodes so often when they broke off is asked alone, so that it is seen to be it.
+
+Once is no reason: whatever else was on that node would be asked alone, too.
+"""
+_REST_MS = 25.0
+_REST_MS_MAX = 500.0
 
 
 def after_fault(code: str, evidence: Evidence, *, attempts: int, attempts_max: int) -> Again | GiveUp:
@@ -66,9 +75,9 @@ def is_charged(code: str, evidence: Evidence) -> bool:
     """Whether the fault counts as an attempt of the question.
 
     1. One that the question never reached, or that is nobody's or the node's, does not.
-    2. One that is the question's does.
-    3. A node that broke off is held against what it was busy with alone.
-    4. A node that fell silent is held against the question if it went on answering others, or had no others.
+    2. One that is the question's does, unless the node is out: then it has failed at several in a row.
+    3. What breaks or falls silent with a single question on the node is held against that one.
+    4. So is what happens to one question of a node that has answered others meanwhile, and goes on.
     """
     if not evidence.was_sent:
         return False
@@ -76,18 +85,37 @@ def is_charged(code: str, evidence: Evidence) -> bool:
         case "nobody" | "node":
             return False
         case "question":
-            return True
+            return code in HOPELESS or not evidence.is_out
         case "either":
-            return evidence.was_alone or (code == "node_timed_out" and evidence.others_answered)
+            is_kept = code == "node_timed_out" or not evidence.is_out
+            return evidence.was_alone or (is_kept and evidence.others_answered)
 
 
-def is_out(code: str, evidence: Evidence) -> bool:
-    """Whether the node gets nothing more until a probe finds it well."""
+NodeTrouble = Literal["none", "maybe", "certain"]
+
+
+def node_trouble(code: str, evidence: Evidence, *, is_repeated: bool, was_cut: bool) -> NodeTrouble:
+    """What the fault says of the node; it breaks (`core.breaker`) at once, or when it happens often.
+
+    1. A node that is set up wrongly, or that nobody listens for, is of no use.
+    2. A node that fell silent is of none either, unless it answered others meanwhile: a single slow answer
+       among others says nothing. Where the question's own deadline cut the time short, it only may be.
+    3. A connection that broke may be the node's end.
+    4. So may an answer that is none, but not when it is the same question that got none here before.
+    """
     match FAULTS.get(code, UNKNOWN_FAULT):
+        case "nobody":
+            return "none"
         case "node":
-            return True
+            return "certain"
+        case "either" if code == "node_timed_out":
+            return "none" if evidence.others_answered else "maybe" if was_cut else "certain"
         case "either":
-            # A single slow answer among others says nothing against the node.
-            return code != "node_timed_out" or not evidence.others_answered
-        case "nobody" | "question":
-            return False
+            return "maybe" if evidence.was_sent else "certain"
+        case "question":
+            return "none" if is_repeated or code in HOPELESS else "maybe"
+
+
+def backoff_ms(rests: int, chance: float) -> float:
+    """How long a question rests that may not be tried again at once, for the budget is spent."""
+    return min(_REST_MS * 2.0 ** min(rests, 10), _REST_MS_MAX) * chance

@@ -6,6 +6,8 @@ wrong by a third at most for common tokenizers on prose, and it is the same on e
 
 from __future__ import annotations
 
+from schemas.event import Event, texts_of
+
 BYTES_PER_TOKEN = 4
 """English prose has about 4.2 bytes to a token in the usual vocabularies; other scripts have more bytes
 a token and more tokens a word, which in UTF-8 bytes comes to between 3 and 5."""
@@ -22,3 +24,14 @@ def estimated_tokens(text: str) -> int:
 def estimated_message_tokens(text: str) -> int:
     """Tokens of one chat message, with what its template adds."""
     return estimated_tokens(text) + TOKENS_PER_MESSAGE
+
+
+WORK_BEYOND_TEXT = 64
+"""What a question costs beside its text: markers, and an answer of some thirty tokens that are written one by
+one. The policy before it is cached.
+"""
+
+
+def estimated_work(event: Event) -> int:
+    """What a question about an event costs, in tokens; by characters, since it is asked of every event."""
+    return WORK_BEYOND_TEXT + sum([len(text) for _, text in texts_of(event)]) // BYTES_PER_TOKEN

@@ -21,8 +21,9 @@ from schemas.event import Moderate
 from schemas.settings import NodeSettings
 from streams import ports
 from streams.clock import SystemClock
+from streams.core.pacing import EngineLoad
 from streams.core.windows import WINDOW_BYTES_MIN
-from streams.ports import EngineLoad, Misconfigured, Question, Refused
+from streams.ports import Misconfigured, Question, Refused
 
 KINDS = list(ENGINES)
 CHAT = {kind: "/api/chat" if kind == "ollama" else "/v1/chat/completions" for kind in KINDS}

@@ -22,8 +22,9 @@ from schemas.event import KINDS, Moderate
 from schemas.settings import Secret
 from streams.clock import SystemClock
 from streams.core.answers import names_offered
+from streams.core.pacing import EngineLoad
 from streams.core.questions import system_prompt
-from streams.ports import Answer, BadAnswer, EngineLoad, Misconfigured, Question, TimedOut
+from streams.ports import Answer, BadAnswer, Misconfigured, Question, TimedOut
 
 SLOTS = 2
 TOKEN = "s3cret"

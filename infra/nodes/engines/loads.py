@@ -13,7 +13,8 @@ import msgspec
 
 from infra.nodes.engines.engine import Gauges
 from streams.core.answers import NOT_DECODABLE
-from streams.ports import BadAnswer, EngineLoad
+from streams.core.pacing import EngineLoad
+from streams.ports import BadAnswer
 
 
 class _Props(msgspec.Struct):

@@ -227,11 +227,12 @@ async def test_a_job_on_a_node_is_pulled_forward_in_vain_and_ends_once():
 @virtual
 async def test_low_is_not_starved_by_a_stream_of_critical():
     node = FakeNode(slots=1)
-    async with asking(node) as asker:
+    guarded = JudgeSettings(guard_low_s=5.0, probe_interval_ms=PROBE_MS)
+    async with asking(node, judge=guarded) as asker:
         asker.ask(*ids(200, "urgent"))
         asker.ask("low", lane=3)
         await reaches(lambda: "low" in [id_ for id_, _ in node.asked])
-        assert len(node.asked) <= 49
+        assert 40 <= len(node.asked) <= 50, "not before most of its guard is over, and not after it"
         asker.dispatch.begin_drain()
         await asker.all_ended()
 
@@ -340,7 +341,9 @@ async def test_requests_that_are_refused_together_are_one_refusal():
     async with asking(node) as asker:
         asker.ask(*ids(8))
         await asker.all_ended()
-        assert asker.after_ms("job-7") == pytest.approx(2 * SERVICE_MS + 50, abs=1)
+        # After one pause it gets seven tenths of what it had, so two rounds are needed.
+        assert asker.after_ms("job-4") == pytest.approx(2 * SERVICE_MS + 50, abs=1)
+        assert asker.after_ms("job-7") == pytest.approx(3 * SERVICE_MS + 50, abs=1)
 
 
 @virtual
@@ -364,9 +367,14 @@ async def test_while_one_node_is_overloaded_the_others_work_on():
         assert asker.dispatch.nodes()[0].state == "overloaded"
 
 
-@pytest.mark.parametrize(("fault", "attempts"), [(Unreachable, 2), (Misconfigured, 1)], ids=str)
+def gone() -> Unreachable:
+    """Give what is met where nobody listens."""
+    return Unreachable(was_sent=False)
+
+
+@pytest.mark.parametrize("fault", [gone, Misconfigured], ids=["gone", "misconfigured"])
 @virtual
-async def test_a_node_that_is_gone_is_out_until_a_probe_succeeds(fault, attempts):
+async def test_a_node_that_is_gone_is_out_until_a_probe_succeeds(fault):
     node = FakeNode(fault())
     node.probe_script = [Unreachable(), ValueError("content"), Overloaded()]
     async with asking(node) as asker:
@@ -381,7 +389,7 @@ async def test_a_node_that_is_gone_is_out_until_a_probe_succeeds(fault, attempts
         ]
         outcome = asker.outcomes()["a"]
         assert isinstance(outcome, Judged)
-        assert outcome.attempts == attempts
+        assert outcome.attempts == 1
         assert asker.after_ms("a") == pytest.approx(100 + 4 * PROBE_MS + SERVICE_MS, abs=2)
         assert asker.dispatch.nodes()[0].state == "up"
 
@@ -426,12 +434,12 @@ async def test_a_deadline_that_passes_while_it_waits_makes_a_job_late_at_that_mo
 
 @virtual
 async def test_a_deadline_is_kept_while_no_node_is_up():
-    node = FakeNode(Unreachable())
+    node = FakeNode(gone())
     node.probe_script = [Unreachable()] * 100
     async with asking(node) as asker:
         asker.ask("a", within_ms=3_333)
         await asker.all_ended()
-        assert asker.outcomes() == {"a": Late(1)}
+        assert asker.outcomes() == {"a": Late(0)}
         assert asker.after_ms("a") == pytest.approx(3_333, abs=1)
 
 
@@ -516,7 +524,7 @@ async def test_after_a_stop_nothing_is_asked_any_more():
 
 @virtual
 async def test_a_stop_does_not_wait_for_a_node_that_is_out():
-    node = FakeNode(Unreachable())
+    node = FakeNode(gone())
     node.probe_script = [Unreachable()] * 1_000
     async with asking(node) as asker:
         asker.ask("a")
@@ -540,7 +548,7 @@ async def test_a_callback_that_fails_takes_nobody_with_it():
 
 @virtual
 async def test_it_says_how_it_stands():
-    async with asking(FakeNode(slots=2), FakeNode(Unreachable(), name="b", slots=1, takes_ms=1)) as asker:
+    async with asking(FakeNode(slots=2), FakeNode(gone(), name="b", slots=1, takes_ms=1)) as asker:
         asker.ask(*ids(3), lane=1)
         asker.ask(*ids(2, "low"), lane=3)
         await asyncio.sleep(0.01)
@@ -633,7 +641,7 @@ async def test_what_waited_for_too_long_is_let_go_of_and_what_did_not_stays():
 @virtual
 async def test_while_all_nodes_are_out_nothing_is_overdue():
     patient = JudgeSettings(park_after_s=10, attempts_max=20, probe_interval_ms=PROBE_MS)
-    node = FakeNode(Unreachable())
+    node = FakeNode(gone())
     node.probe_script += [Unreachable()] * 40
     async with asking(node, judge=patient) as asker:
         asker.ask("a")

@@ -320,6 +320,17 @@ def test_a_paused_topic_is_held_whatever_its_urgency(clock: ManualClock):
     assert partitions.held() == set()
 
 
+def test_what_the_lanes_have_enough_of_is_held_and_nothing_else(clock: ManualClock):
+    partitions = book(clock)
+    critical = TopicPartition(CRITICAL, 0)
+    partitions.open([TP, critical])
+    partitions.crowded = lambda: frozenset({3})
+    assert partitions.held() == {TP}
+    assert partitions.over_bounds() == {TP}, "told as a bound, and not as a partition that is stuck"
+    partitions.crowded = frozenset
+    assert partitions.held() == set()
+
+
 def test_a_live_change_of_the_bounds_is_seen(clock: ManualClock):
     bounds = [BOUNDS]
     partitions = Partitions("test", "group", clock, lambda: bounds[0], TOPICS.urgency_of)

@@ -1,0 +1,264 @@
+"""Attempts: a question is at a node, and what becomes of it there.
+
+The first answer counts. A critical question that waits for longer than nearly all others did is asked a
+second time elsewhere, as far as the budget allows. What a fault means is decided in `core.retrying`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, assert_never
+
+from schemas.settings import JudgeSettings
+from streams.core.budgets import Budget
+from streams.core.lanes import LANES
+from streams.core.retrying import Again, Evidence, GiveUp, after_fault, backoff_ms, node_trouble
+from streams.jobs import Attempt, Failed, Job, Judged, Late
+from streams.members import Member
+from streams.pool import Pool
+from streams.ports import Answer, Clock, NodeFault, Overloaded, TimedOut, Unreachable
+
+log = logging.getLogger("penstock.dispatch")
+
+# A retry for ten first attempts, and what a burst of trouble may cost at once.
+_RETRY_SHARE = 0.1
+_RETRIES_MAX = 100.0
+_RETRIES_AT_FIRST = 10.0
+# A second attempt for twenty critical ones.
+_HEDGE_SHARE = 0.05
+_HEDGES_MAX = 5.0
+# A quarter of the time that is left is waited for the first node, however slow it is; and a tenth more than
+# what 19 of 20 answers took, for where all take the same, half of them take a little longer.
+_HEDGE_AFTER = 0.25
+_HEDGE_BEYOND = 1.1
+
+
+class Desk(Protocol):
+    """Where attempts come from, and go back to: the dispatch."""
+
+    @property
+    def should_stop(self) -> bool: ...
+    def put_back(self, job: Job) -> None: ...
+    def rest(self, job: Job, rest_ms: float) -> None: ...
+    def take_out(self, member: Member) -> None: ...
+    def kick(self) -> None: ...
+    def fail(self, bug: BaseException) -> None: ...
+
+
+class Asking:
+    """All attempts under way."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        settings: Callable[[], JudgeSettings],
+        clock: Clock,
+        chance: Callable[[], float],
+        desk: Desk,
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+        self._chance = chance
+        self._desk = desk
+        self._attempts: dict[Attempt, Member] = {}
+        self._by_lane = [0] * LANES
+        self._retries = Budget(_RETRY_SHARE, saved_max=_RETRIES_MAX, saved=_RETRIES_AT_FIRST)
+        self._hedges = Budget(_HEDGE_SHARE, saved_max=_HEDGES_MAX)
+
+    def __repr__(self) -> str:
+        return f"<Asking {self.under_way} under way, retries {self._retries!r}, hedges {self._hedges!r}>"
+
+    @property
+    def under_way(self) -> int:
+        return len(self._attempts)
+
+    @property
+    def suspects(self) -> int:
+        """Those that are asked alone."""
+        return sum(attempt.job.is_suspect for attempt in self._attempts)
+
+    def in_flight(self) -> tuple[int, ...]:
+        """How many of each lane."""
+        return tuple(self._by_lane)
+
+    def ask(self, member: Member, job: Job, now_ms: float) -> None:
+        """Put a job to a node."""
+        attempt = member.begin(job, now_ms)
+        if not (job.tries or job.failed_on):
+            self._retries.earn()
+            if job.is_critical:
+                self._hedges.earn()
+        job.tries.append(attempt)
+        self._attempts[attempt] = member
+        self._by_lane[attempt.lane] += 1
+        attempt.task = asyncio.get_running_loop().create_task(self._run(member, attempt))
+        attempt.task.add_done_callback(partial(self._ended, member, attempt))
+        if job.is_critical and len(job.tries) == 1 and len(self._pool.members) > 1:
+            self._plan_hedge(member, attempt, now_ms)
+
+    def cancel(self, job: Job) -> bool:
+        """Let go of a job; False if no node has it."""
+        tries = job.tries[:]
+        job.tries.clear()
+        for attempt in tries:
+            _lose(attempt)
+        return bool(tries)
+
+    async def stop(self) -> None:
+        """Cancel everything: it stays unsettled, and the sockets close."""
+        tasks = [attempt.task for attempt in self._attempts if attempt.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- one attempt ----------------------------------------------------------------------------------------
+
+    async def _run(self, member: Member, attempt: Attempt) -> None:
+        try:
+            try:
+                answer = await member.node.judge(attempt.job.question)
+            finally:
+                # At once, because a job that failed may be back on this node before its task has ended.
+                self._leave(member, attempt)
+        except NodeFault as fault:
+            self._failed(member, attempt, fault)
+        except Exception as bug:  # noqa: BLE001 - whatever a client does, the job must come to an end
+            # Not its words or its trace: they may hold content.
+            log.error("the client of node %s failed: %s", member.name, type(bug).__name__)  # noqa: TRY400
+            self._failed(member, attempt, NodeFault(type(bug).__name__))
+        else:
+            self._answered(member, attempt, answer)
+
+    def _leave(self, member: Member, attempt: Attempt) -> None:
+        if self._attempts.pop(attempt, None) is None:
+            return
+        member.end(attempt)
+        self._by_lane[attempt.lane] -= 1
+        if attempt.hedge:
+            attempt.hedge.cancel()
+
+    def _ended(self, member: Member, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        # One that was cancelled before it began has not left yet.
+        self._leave(member, attempt)
+        if task.cancelled():
+            # We cancel to stop, and then it is given up, or what has lost; else a client cancelled itself.
+            self._failed(member, attempt, NodeFault("cancelled"))
+        elif bug := task.exception():
+            # Whoever was to be told could not take it. Its record would never be settled by this worker.
+            self._desk.fail(bug)
+        if not self._desk.should_stop:
+            self._desk.kick()
+
+    def _answered(self, member: Member, attempt: Attempt, answer: Answer) -> None:
+        now_ms = self._clock.now_ms()
+        member.answer(attempt, answer, now_ms)
+        if attempt.is_lost:
+            return
+        job = attempt.job
+        if job.is_critical:
+            self._pool.reserve.seen(now_ms)
+        job.tries.remove(attempt)
+        self.cancel(job)
+        job.done(Judged(answer, member.name, job.attempts + 1, attempt.began_ms, now_ms))
+
+    def _failed(self, member: Member, attempt: Attempt, fault: NodeFault) -> None:
+        """Draw the consequences for the node, then for the job."""
+        job = attempt.job
+        if attempt.is_lost:
+            return
+        job.tries.remove(attempt)
+        if self._desk.should_stop:
+            if not job.tries:
+                job.give_up()
+            return
+        now_ms = self._clock.now_ms()
+        evidence = self._blame(member, attempt, fault, now_ms)
+        job.failed_on.add(member.name)
+        if job.tries:
+            # It is still being asked elsewhere.
+            return
+        if job.is_late(now_ms):
+            job.done(Late(job.attempts))
+            return
+        attempts_max = self._settings().attempts_max
+        match after_fault(fault.code, evidence, attempts=job.attempts, attempts_max=attempts_max):
+            case Again(attempts):
+                if attempts > job.attempts and not evidence.was_alone:
+                    member.charged.append(job)
+                job.attempts = attempts
+                self._try_again(job, fault)
+            case GiveUp(code, attempts):
+                job.done(Failed(code, attempts))
+
+    def _try_again(self, job: Job, fault: NodeFault) -> None:
+        """Now, if overload is all there was, or the budget has a retry left; else after a rest."""
+        if isinstance(fault, Overloaded) or not job.is_wanted() or self._retries.spend():
+            self._desk.put_back(job)
+            return
+        self._desk.rest(job, backoff_ms(job.rests, self._chance()))
+        job.rests += 1
+
+    def _blame(self, member: Member, attempt: Attempt, fault: NodeFault, now_ms: float) -> Evidence:
+        """What it means for the node; and what is known of the question then."""
+        member.last_error = fault.code
+        job = attempt.job
+        evidence = member.evidence(attempt, fault)
+        if isinstance(fault, Overloaded):
+            member.refuse(now_ms, fault.retry_after_ms)
+            return evidence
+        if isinstance(fault, TimedOut):
+            member.pacer.overloaded(now_ms)
+        elif isinstance(fault, Unreachable) and fault.was_sent and not attempt.is_alone:
+            job.breaks += 1
+        trouble = node_trouble(
+            fault.code, evidence, is_repeated=member.name in job.failed_on, was_cut=job.is_late(now_ms)
+        )
+        if trouble != "none":
+            self._break(member, now_ms, is_certain=trouble == "certain")
+        return replace(evidence, is_out=member.is_out)
+
+    def _break(self, member: Member, now_ms: float, *, is_certain: bool) -> None:
+        consequence = member.breaker.fault(
+            now_ms, chance=self._chance(), is_last=self._pool.is_last(member), is_certain=is_certain
+        )
+        match consequence:
+            case "opens":
+                member.forgive()
+                self._desk.take_out(member)
+            case "slower":
+                member.pacer.overloaded(now_ms)
+            case "none":
+                pass
+            case _:
+                assert_never(consequence)
+
+    # -- a second time --------------------------------------------------------------------------------------
+
+    def _plan_hedge(self, member: Member, attempt: Attempt, now_ms: float) -> None:
+        slow_ms = member.recent.slow_ms()
+        if slow_ms is None:
+            return
+        left_ms = attempt.job.left_ms(now_ms) or 0.0
+        after_s = max(_HEDGE_BEYOND * slow_ms, _HEDGE_AFTER * left_ms) / 1_000
+        attempt.hedge = asyncio.get_running_loop().call_later(after_s, self._hedge, member, attempt)
+
+    def _hedge(self, member: Member, attempt: Attempt) -> None:
+        now_ms, job = self._clock.now_ms(), attempt.job
+        others = [other for other in self._pool.free(now_ms) if other is not member and not other.is_on_trial]
+        if not others or self._desk.should_stop or not job.is_wanted() or not self._hedges.is_there:
+            return
+        if (other := self._pool.choose(others, job, now_ms)) is not None:
+            self._hedges.spend()
+            self.ask(other, job, now_ms)
+
+
+def _lose(attempt: Attempt) -> None:
+    """Cancel it: its socket closes, and the engine stops."""
+    attempt.is_lost = True
+    if attempt.task:
+        attempt.task.cancel()

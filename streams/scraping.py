@@ -1,0 +1,39 @@
+"""Looks at what engines say of themselves, every other second, while they have something to do.
+
+A look is a correction and never a condition: an engine that does not tell, or cannot be reached for it, is
+paced by its answers alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from streams.members import Member
+from streams.ports import Clock, Gauged, NodeFault
+
+# An engine's figures move with its batches, which take a second or so; twice as long is often enough.
+INTERVAL_S = 2.0
+# Workers that were started together must not look together.
+_JITTER = 0.2
+
+
+def scraped(member: Member, clock: Clock, chance: Callable[[], float]) -> Coroutine[Any, Any, None] | None:
+    """Keep looking at a node; None where it tells nothing."""
+    node = member.node
+    return _looks(member, node, clock, chance) if isinstance(node, Gauged) else None
+
+
+async def _looks(member: Member, node: Gauged, clock: Clock, chance: Callable[[], float]) -> None:
+    while True:
+        await asyncio.sleep(INTERVAL_S * (1 + _JITTER * (chance() - 0.5)))
+        if not member.running:
+            continue
+        try:
+            load = await node.load()
+        except NodeFault:
+            continue
+        if load is None:
+            return
+        member.pacer.look(load, clock.now_ms())
