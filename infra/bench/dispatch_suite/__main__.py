@@ -16,7 +16,8 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "steady": ("infra.bench.dispatch_suite.steady", "How much gets through, beside the best fixed limit."),
     "urgent": ("infra.bench.dispatch_suite.urgent", "What critical waits, and that nobody is starved."),
     "scaling": ("infra.bench.dispatch_suite.scaling", "Users without a pause, over more and more slots."),
-    "holding": ("infra.bench.dispatch_suite.holding", "A node kept busy, a loop kept free, 2,000 in flight."),
+    "holding": ("infra.bench.dispatch_suite.holding", "A node kept busy, a loop kept free."),
+    "many": ("infra.bench.dispatch_suite.many", "Two thousand in flight for five minutes."),
     "cost": (
         "infra.bench.dispatch_suite.cost",
         "What a post costs us, over real HTTP, beside other clients.",

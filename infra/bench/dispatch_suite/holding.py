@@ -1,9 +1,8 @@
-"""That it holds: a sequential node that is never idle, a free loop, thousands in flight for minutes."""
+"""That it holds: a sequential node that is never idle, and a loop that is free for others."""
 
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections.abc import Iterator
 
@@ -23,23 +22,18 @@ _SEQUENTIAL_S = 20.0
 _LAG_S = 30.0
 _RATE = 500
 _PROBE_S = 0.002
-_MANY = 2_000
-_MANY_MS = 4_000.0
-_MANY_S = 300.0
 _LOW = 3
 
 
 def run() -> Iterator[Finding]:
-    """One after the other, for each needs the machine for itself."""
+    """One node after the other: each needs the machine for itself."""
     with engines(1, _SEQUENTIAL_MS) as urls:
         yield uvloop.run(_sequential(urls[0]))
     with engines(2, 100.0) as urls:
         yield uvloop.run(_lag(urls))
-    with engines(2, _MANY_MS) as urls:
-        yield from uvloop.run(_many(urls))
 
 
-def _nodes(urls: list[str], slots: int) -> list[HttpNode]:
+def nodes_at(urls: list[str], slots: int) -> list[HttpNode]:
     clock = SystemClock()
     return [
         HttpNode(NodeSettings(url=url, kind="penstock", model=MODEL, slots=slots // len(urls)), clock)
@@ -47,7 +41,7 @@ def _nodes(urls: list[str], slots: int) -> list[HttpNode]:
     ]
 
 
-class _Users:
+class Users:
     """Who ask again and again, until they are told to stop."""
 
     def __init__(self, dispatch: Ours, count: int) -> None:
@@ -66,8 +60,8 @@ class _Users:
 
 
 async def _sequential(url: str) -> Finding:
-    async with dispatching(_nodes([url], 1), SystemClock()) as dispatch:
-        users = _Users(dispatch, 4)
+    async with dispatching(nodes_at([url], 1), SystemClock()) as dispatch:
+        users = Users(dispatch, 4)
         await asyncio.sleep(1.0)
         before, began_s = users.answered, time.perf_counter()
         await asyncio.sleep(_SEQUENTIAL_S)
@@ -86,7 +80,7 @@ async def _sequential(url: str) -> Finding:
 
 async def _lag(urls: list[str]) -> Finding:
     late_ms: list[float] = []
-    async with dispatching(_nodes(urls, 128), SystemClock()) as dispatch:
+    async with dispatching(nodes_at(urls, 128), SystemClock()) as dispatch:
         asked: set[asyncio.Task[float]] = set()
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -104,37 +98,3 @@ async def _lag(urls: list[str]) -> Finding:
     return Finding(
         what=f"the loop's lag at {_RATE} posts/s, p99", ours=percentile(late_ms, 0.99), unit="ms", target=5
     )
-
-
-async def _many(urls: list[str]) -> list[Finding]:
-    async with dispatching(_nodes(urls, _MANY), SystemClock(), goal_ms=60_000) as dispatch:
-        users = _Users(dispatch, _MANY + 500)
-        await asyncio.sleep(_MANY_S / 5)
-        minutes: list[int] = []
-        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        in_flight: list[int] = []
-        for _ in range(4):
-            before = users.answered
-            await asyncio.sleep(_MANY_S / 5)
-            minutes.append(users.answered - before)
-            in_flight.append(sum(node.in_flight for node in dispatch.dispatch.nodes()))
-        grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1_024
-        await users.stop()
-    return [
-        Finding(
-            what=f"{_MANY:,} in flight: the least",
-            ours=min(in_flight),
-            unit="in flight",
-            target=_MANY * 0.99,
-            bound="at least",
-        ),
-        Finding(
-            what=f"{_MANY:,} in flight: the worst minute, beside the best",
-            ours=min(minutes),
-            unit="posts",
-            peer=max(minutes),
-            target=0.95,
-            bound="at least",
-        ),
-        Finding(what=f"{_MANY:,} in flight: memory grew by", ours=grown_mib, unit="MiB", target=32),
-    ]
