@@ -12,7 +12,7 @@ record, in whatever order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 import faust
@@ -38,6 +38,7 @@ from streams.core.judging import (
     timing,
 )
 from streams.core.lateness import late_action
+from streams.core.moments import Moments
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.rules import Document
@@ -85,6 +86,7 @@ class Judge:
     tracer: Tracer
     failing: Failing
     stop_worker: Callable[[Exception], None]
+    moments: Moments = field(default_factory=Moments)
 
     async def handle(self, batch: Batch) -> None:
         """Put all records of a batch in their lanes; each is settled by itself, once it is answered."""
@@ -159,6 +161,9 @@ class Judge:
             done=lambda outcome: self._end(work, ask, outcome),
             is_wanted=lambda: work.batch.is_wanted,
             give_up=lambda: self._give_up(work, ask),
+            # Nobody is older than those who stand before it for having a clock of its own.
+            written_ms=min(work.arrived_ms, self._at_ms(work, work.record.timestamp)),
+            offset=work.record.offset,
         )
         ask = Ask(
             job=job,
@@ -178,8 +183,11 @@ class Judge:
         """The event's deadline on our own clock; it counts from the broker's timestamp."""
         if work.case.event.deadline_ms is None:
             return None
-        left_ms = work.case.source.timestamp_ms + work.case.event.deadline_ms - self.clock.wall_ms()
-        return work.arrived_ms + left_ms
+        return self._at_ms(work, work.case.source.timestamp_ms + work.case.event.deadline_ms)
+
+    def _at_ms(self, work: _Work, moment_ms: float) -> float:
+        """When a moment of the broker's clock is on our own."""
+        return self.moments.at_ms(moment_ms, wall_ms=self.clock.wall_ms(), now_ms=work.arrived_ms)
 
     def _end(self, work: _Work, ask: Ask, outcome: Outcome) -> None:
         """A job came to its end. Whatever happens here, the record becomes a verdict or a dead letter."""

@@ -270,6 +270,25 @@ async def test_a_question_carries_its_deadline_on_our_own_clock():
         assert node.questions[0].deadline_ms == pytest.approx(arrived_ms + 1_000, abs=2)
 
 
+@virtual
+async def test_within_a_lane_the_earliest_deadline_is_asked_first_then_the_oldest_then_the_lowest_offset():
+    async with staged(FakeNode(slots=1)) as stage:
+        stage.partitions.open([(TOPIC, 0), (TOPIC, 1)])
+        await stage.put(pending(id="on the node"))
+        await stage.put(pending(id="young"), timestamp=WROTE_MS + 60)
+        await stage.put(pending(id="of the future"), timestamp=WROTE_MS + 10**9)
+        await stage.put(pending(id="old, last"), timestamp=WROTE_MS + 10, partition=1, offset=50)
+        await asyncio.sleep(0.000_7)
+        await stage.put(pending(id="old, first"), pending(id="old, then"), timestamp=WROTE_MS + 10)
+        await stage.put(pending(id="due", deadline_ms=3_000), timestamp=WROTE_MS + 90)
+        await asyncio.sleep(0.05)
+        await stage.put(pending(id="younger"), timestamp=WROTE_MS + 140)
+        await reaches(lambda: not stage.partitions.awaited)
+    asked = [id_ for id_, _ in stage.nodes[0].asked]
+    assert asked[:6] == ["on the node", "due", "old, first", "old, then", "old, last", "young"]
+    assert asked[6:] == ["of the future", "younger"], "nobody waits until a clock that is wrong is right"
+
+
 # -- what cannot be judged ---------------------------------------------------------------------------------
 
 
