@@ -7,11 +7,14 @@ paced by its answers alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from streams.members import Member
 from streams.ports import Clock, Gauged, NodeFault
+
+log = logging.getLogger("penstock.dispatch")
 
 # An engine's figures move with its batches, which take a second or so; twice as long is often enough.
 INTERVAL_S = 2.0
@@ -34,6 +37,9 @@ async def _looks(member: Member, node: Gauged, clock: Clock, chance: Callable[[]
             load = await node.load()
         except NodeFault:
             continue
+        except Exception as bug:  # noqa: BLE001 - whatever a client does, its node is paced by its answers
+            log.error("the client of node %s cannot tell its load: %s", member.name, type(bug).__name__)  # noqa: TRY400
+            return
         if load is None:
             return
         member.pacer.look(load, clock.now_ms())

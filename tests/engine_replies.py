@@ -169,6 +169,7 @@ vllm:num_requests_running{engine="1",model_name="m"} 5.0
 vllm:num_requests_waiting{engine="0",model_name="m {}"} 2.0
 vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 2.0
 vllm:kv_cache_usage_perc{engine="0"} 0.25
+vllm:num_preemptions_total{engine="0",model_name="m"} 3.0
 vllm:kv_cache_usage_perc{engine="1"} 0.125
 vllm:e2e_request_latency_seconds_bucket{le="+Inf"} 3.0
 vllm:broken{le="x"} NaN

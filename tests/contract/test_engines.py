@@ -23,7 +23,7 @@ from streams import ports
 from streams.clock import SystemClock
 from streams.core.pacing import EngineLoad
 from streams.core.windows import WINDOW_BYTES_MIN
-from streams.ports import Misconfigured, Question, Refused
+from streams.ports import Gauged, Misconfigured, Question, Refused
 
 KINDS = list(ENGINES)
 CHAT = {kind: "/api/chat" if kind == "ollama" else "/v1/chat/completions" for kind in KINDS}
@@ -155,10 +155,12 @@ async def test_the_urgent_go_first_in_the_engines_own_direction_if_it_is_set_so(
 async def test_an_engine_tells_its_load(kind):
     paths = {"/metrics": METRICS[kind], "/props": b'{"total_slots":4,"model_path":"m"}'}
     async with engine(kind, Told(**paths)) as node:
+        assert isinstance(node, Gauged)
         load = await node.load()
     usage = 0.25 if kind in {"vllm", "sglang"} else None
     slots = 4 if kind == "llamacpp" else None
-    assert load == EngineLoad(running=12, waiting=2, cache_usage=usage, slots=slots)
+    preemptions = 3 if kind == "vllm" else None
+    assert load == EngineLoad(running=12, waiting=2, cache_usage=usage, slots=slots, preemptions=preemptions)
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - set(METRICS)))

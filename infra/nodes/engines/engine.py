@@ -22,6 +22,7 @@ class Gauges(NamedTuple):
     running: tuple[str, ...]
     waiting: tuple[str, ...]
     cache_usage: tuple[str, ...] = ()
+    preemptions: tuple[str, ...] = ()
 
 
 class Engine(NamedTuple):

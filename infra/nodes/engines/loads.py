@@ -1,4 +1,4 @@
-"""What an engine's own metrics say of its load: Prometheus's text in, three figures out.
+"""What an engine's own metrics say of its load: Prometheus's text in, a few figures out.
 
 Names differ among releases, so each figure has a list of them; where none is there the figure is None and
 not 0: a scraper that reads 0 for a renamed gauge believes the engine idle for ever.
@@ -28,12 +28,13 @@ def load_in(text: bytes, gauges: Gauges, slots: int | None = None) -> EngineLoad
     """The load: of several series of one name, one for each replica, the sum, but the fullest cache."""
     values = _values(text)
     running, waiting = (_first(values, names) for names in (gauges.running, gauges.waiting))
-    usages = _first(values, gauges.cache_usage)
+    usages, preemptions = (_first(values, names) for names in (gauges.cache_usage, gauges.preemptions))
     return EngineLoad(
         running=None if running is None else int(sum(running)),
         waiting=None if waiting is None else int(sum(waiting)),
         cache_usage=None if usages is None else max(usages),
         slots=slots,
+        preemptions=None if preemptions is None else int(sum(preemptions)),
     )
 
 

@@ -27,6 +27,7 @@ ENGINES: dict[NodeKind, Engine] = {
             ("vllm:num_requests_waiting",),
             # The second is the name of earlier releases.
             ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+            ("vllm:num_preemptions_total",),
         ),
         urgent_first="lowest",
         decisions="vllm",

@@ -110,12 +110,34 @@ def test_requests_that_wait_in_the_engine_three_looks_in_a_row_are_too_many():
     assert pacer.limit == 5
 
 
+def test_an_engine_with_fewer_slots_than_were_declared_is_believed_and_one_with_more_is_not():
+    pacer = Pacer(8)
+    pacer.look(EngineLoad(slots=3), 0.0)
+    assert (pacer.limit, pacer.slots) == (3, 3)
+    pacer.look(EngineLoad(slots=100), 1.0)
+    assert (pacer.limit, pacer.slots) == (3, 8)
+    pacer.look(EngineLoad(), 2.0)
+    pacer.look(EngineLoad(slots=0), 3.0)
+    assert (pacer.limit, pacer.slots) == (1, 1)
+
+
+def test_figures_that_an_engine_does_not_tell_change_nothing():
+    pacer = Pacer(8)
+    for load in (EngineLoad(), *[EngineLoad(preemptions=3)] * 2, EngineLoad(), EngineLoad(preemptions=9)):
+        pacer.look(load, 0.0)
+    assert pacer.limit == 8
+
+
 @pytest.mark.parametrize("load", [EngineLoad(5, 0, cache_usage=0.95), EngineLoad(5, 0, preemptions=7)])
 def test_a_full_cache_is_a_reason_for_less(load):
     pacer = Pacer(8)
     pacer.look(EngineLoad(5, 0, preemptions=6), 0.0)
     pacer.look(load, 0.0)
     assert pacer.limit == 6
+
+
+figures = st.none() | st.integers(0, 50)
+loads = st.builds(EngineLoad, figures, figures, st.none() | st.floats(0, 1), figures, figures)
 
 
 class PacerMachine(RuleBasedStateMachine):
@@ -141,9 +163,9 @@ class PacerMachine(RuleBasedStateMachine):
     def come_back(self):
         self.pacer.warm_up(self.now_ms)
 
-    @rule(running=st.integers(0, 50), waiting=st.integers(0, 50))
-    def look(self, running, waiting):
-        self.pacer.look(EngineLoad(running, waiting), self.now_ms)
+    @rule(load=loads)
+    def look(self, load):
+        self.pacer.look(load, self.now_ms)
 
     @invariant()
     def the_limit_is_within_the_slots(self):

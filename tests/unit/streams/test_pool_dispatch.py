@@ -409,21 +409,22 @@ async def test_what_is_promoted_waits_with_the_urgent():
 class Telling(FakeNode):
     """A node that says what waits in its engine."""
 
-    def __init__(self, waiting: int, **options: Any) -> None:
+    def __init__(self, *looks: EngineLoad | Exception | None, **options: Any) -> None:
         super().__init__(**options)
-        self.waiting = waiting
+        self.script_of_looks = list(looks)
         self.looks = 0
 
-    async def load(self) -> EngineLoad:
+    async def load(self) -> EngineLoad | None:
         self.looks += 1
-        if self.looks == 1:
-            raise NodeFault
-        return EngineLoad(running=4, waiting=self.waiting)
+        said = self.script_of_looks[min(self.looks, len(self.script_of_looks)) - 1]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
 
 @virtual
 async def test_what_waits_in_the_engine_lowers_the_limit():
-    node = Telling(4, slots=8, takes_ms=20_000)
+    node = Telling(NodeFault(), EngineLoad(running=4, waiting=4), slots=8, takes_ms=20_000)
     async with asking(node) as asker:
         asker.ask(*ids(8))
         await asyncio.sleep(9)
@@ -432,9 +433,20 @@ async def test_what_waits_in_the_engine_lowers_the_limit():
         await asker.all_ended()
 
 
+@pytest.mark.parametrize("said", [None, ValueError("content")], ids=["nothing", "nonsense"])
+@virtual
+async def test_an_engine_that_cannot_tell_is_not_looked_at_again_and_works_on(said):
+    node = Telling(said, slots=8, takes_ms=20_000)
+    async with asking(node) as asker:
+        asker.ask(*ids(8))
+        await asker.all_ended()
+        assert all(isinstance(outcome, Judged) for outcome in asker.outcomes.values())
+    assert node.looks == 1
+
+
 @virtual
 async def test_an_idle_node_is_not_looked_at():
-    node = Telling(4)
+    node = Telling(EngineLoad(running=4, waiting=4))
     async with asking(node):
         await asyncio.sleep(60)
     assert node.looks == 0
