@@ -157,12 +157,16 @@ def _nodes(status: WorkerStatus) -> Iterator[Metric]:
     limit = GaugeMetricFamily("penstock_node_limit", "Most requests at a time, at present.", labels=["node"])
     up = GaugeMetricFamily("penstock_node_up", "Whether the node is asked.", labels=["node"])
     answered = CounterMetricFamily("penstock_node_answered", "Answers of the node.", labels=["node"])
+    failed = CounterMetricFamily("penstock_node_failed", "Questions it gave no answer to.", labels=["node"])
+    refused = CounterMetricFamily("penstock_node_refused", "Questions it was too busy for.", labels=["node"])
     for node in status.nodes:
         in_flight.add_metric([node.name], node.in_flight)
         limit.add_metric([node.name], node.limit or node.slots)
         up.add_metric([node.name], float(node.state == "up"))
         answered.add_metric([node.name], node.answered)
-    yield from (in_flight, limit, up, answered)
+        failed.add_metric([node.name], node.failed)
+        refused.add_metric([node.name], node.refused)
+    yield from (in_flight, limit, up, answered, failed, refused)
 
 
 def _rules(rules: RulesStatus) -> Iterator[Metric]:

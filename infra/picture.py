@@ -96,9 +96,11 @@ def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
             )
     for node in worker.nodes:
         error = f", last error {visible(node.last_error)}" if node.last_error else ""
+        failed = f", {node.failed} failed" if node.failed else ""
+        at_once = f" (now {node.limit} at once)" if 0 < node.limit < node.slots else ""
         yield (
-            f"  node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots, "
-            f"{node.answered} answered{error}"
+            f"  node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots{at_once}, "
+            f"{node.answered} answered{failed}{error}"
         )
     for policy in worker.policies:
         yield f"  policy {safe(policy.id)} version {policy.version} ({policy.digest})"

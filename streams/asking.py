@@ -211,6 +211,7 @@ class Asking:
         if isinstance(fault, Overloaded):
             member.refuse(now_ms, fault.retry_after_ms)
             return evidence
+        member.failed += 1
         if isinstance(fault, TimedOut):
             member.pacer.overloaded(now_ms)
         elif isinstance(fault, Unreachable) and fault.was_sent and not attempt.is_alone:

@@ -39,6 +39,9 @@ class Member:
     quiet_until_ms: float = 0.0
     refusals: int = 0
     answered: int = 0
+    failed: int = 0
+    """Questions that got no answer, other than for overload."""
+    refused: int = 0
     clearing: bool = False
     """It gets nothing more until it is idle: then a suspect is asked, alone."""
     charged: list[Job] = field(default_factory=list)
@@ -140,6 +143,7 @@ class Member:
     def refuse(self, now_ms: float, retry_after_ms: float) -> None:
         """It is overloaded: nobody's fault, but it gets less, and nothing for a while."""
         # Requests that were under way together are refused together: that is one refusal, not a row of them.
+        self.refused += 1
         if now_ms >= self.quiet_until_ms:
             self.refusals += 1
         self.pacer.overloaded(now_ms)
@@ -171,6 +175,8 @@ class Member:
             slots=self.node.slots,
             limit=self.limit,
             answered=self.answered,
+            failed=self.failed,
+            refused=self.refused,
             last_error=self.last_error,
         )
 

@@ -104,6 +104,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 0
     """How many questions it gets at once at present."""
     answered: int
+    failed: int = 0
+    """Questions that got no answer there, other than for overload."""
+    refused: int = 0
+    """Questions that it was too busy for."""
     last_error: str
 
 

@@ -66,7 +66,17 @@ STATUS = WorkerStatus(
     lanes=(LaneStatus(priority="high", waiting=4, in_flight=2, oldest_ms=750.0),),
     nodes=(
         NodeStatus(name="node-a", state="up", in_flight=2, slots=8, answered=31, last_error=""),
-        NodeStatus(name="node-b", state="out", in_flight=0, slots=4, answered=0, last_error="away"),
+        NodeStatus(
+            name="node-b",
+            state="out",
+            in_flight=0,
+            slots=4,
+            limit=2,
+            answered=0,
+            failed=3,
+            refused=5,
+            last_error="away",
+        ),
     ),
     enforce=False,
     paused=("low",),
@@ -294,7 +304,10 @@ def test_stages_lanes_nodes_and_orders_are_shown():
     assert figure(STATUS, "penstock_node_up", node="node-a") == 1
     assert figure(STATUS, "penstock_node_up", node="node-b") == 0
     assert figure(STATUS, "penstock_node_inflight", node="node-a") == 2
-    assert figure(STATUS, "penstock_node_limit", node="node-b") == 4
+    assert figure(STATUS, "penstock_node_limit", node="node-a") == 8
+    assert figure(STATUS, "penstock_node_limit", node="node-b") == 2
+    assert figure(STATUS, "penstock_node_failed_total", node="node-b") == 3
+    assert figure(STATUS, "penstock_node_refused_total", node="node-b") == 5
     assert figure(STATUS, "penstock_node_answered_total", node="node-a") == 31
 
 

@@ -23,7 +23,7 @@ from schemas.settings import JudgeSettings
 from streams.core.pacing import EngineLoad
 from streams.core.routing import Terms
 from streams.dispatch import Dispatch, Failed, Job, Judged, Late, Outcome
-from streams.ports import BadAnswer, NodeFault, Question, Unreachable
+from streams.ports import BadAnswer, NodeFault, Overloaded, Question, Unreachable
 
 SETTINGS = JudgeSettings(attempts_max=3, probe_interval_ms=1_000)
 
@@ -401,6 +401,18 @@ async def test_what_is_promoted_waits_with_the_urgent():
         assert list(asker.outcomes) == ["first", "low"]
         asker.dispatch.begin_drain()
         await asker.all_ended()
+
+
+# -- what is counted ----------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_refusals_are_counted_apart_from_failures():
+    async with asking(FakeNode(Overloaded(), BadAnswer(), Overloaded())) as asker:
+        asker.ask("a")
+        await asker.all_ended()
+        (node,) = asker.dispatch.nodes()
+    assert (node.answered, node.failed, node.refused) == (1, 1, 2)
 
 
 # -- the engine's own metrics -------------------------------------------------------------------------------
