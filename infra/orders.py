@@ -15,7 +15,7 @@ from infra.clients import Cluster, Writer, reach
 from infra.errors import ExitCode, Failure
 from infra.reading import read_to_end, refuse
 from infra.running import worker_statuses
-from schemas.control import Control, Enforce, Pause, Purge, PurgeAbout
+from schemas.control import Control, Drain, Enforce, Pause, Purge, PurgeAbout
 from schemas.errors import UnknownVersion, WireError
 from schemas.event import PRIORITIES, Priority
 from schemas.settings import Settings
@@ -41,6 +41,11 @@ def pauses(which: Priority | str, clock: Clock, *, active: bool) -> list[Control
 def enforcing(clock: Clock, *, active: bool) -> list[Control]:
     """The order that turns blocking on or off."""
     return [Enforce(v=1, issued_at=_moment(clock), active=active)]
+
+
+def draining(node: str, clock: Clock, *, active: bool) -> list[Control]:
+    """The order that has a node asked nothing more, or asked again."""
+    return [Drain(v=1, issued_at=_moment(clock), node=node, active=active)]
 
 
 def purge(about: PurgeAbout, value: str, before_ms: int, clock: Clock, standing: Cuts) -> Purge:
@@ -79,6 +84,8 @@ def is_obeyed(order: Control, status: WorkerStatus) -> bool:
             return (order.priority in status.paused) == order.active
         case Enforce():
             return status.enforce == order.active
+        case Drain():
+            return all(node.is_drained == order.active for node in status.nodes if node.name == order.node)
         case Purge():
             return _is_purged(order, status)
         case _:

@@ -17,7 +17,7 @@ from infra.lag import Lag, lags
 from infra.running import NODE, address_of, worker_statuses
 from infra.terminal import safe, visible
 from schemas.settings import Settings
-from streams.observing import StageStatus, WorkerStatus
+from streams.observing import NodeStatus, StageStatus, WorkerStatus
 
 # For a person who waits; a broker on its way up is told of as such.
 _REACH_WITHIN_S = 3.0
@@ -94,14 +94,7 @@ def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
                 f"  lane {lane.priority}: {lane.waiting} waiting, {lane.in_flight} in flight, oldest "
                 f"{lane.oldest_ms / 1_000:.1f} s"
             )
-    for node in worker.nodes:
-        error = f", last error {visible(node.last_error)}" if node.last_error else ""
-        failed = f", {node.failed} failed" if node.failed else ""
-        at_once = f" (now {node.limit} at once)" if 0 < node.limit < node.slots else ""
-        yield (
-            f"  node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots{at_once}, "
-            f"{node.answered} answered{failed}{error}"
-        )
+    yield from (f"  {line}" for line in map(node_line, worker.nodes))
     for policy in worker.policies:
         yield f"  policy {safe(policy.id)} version {policy.version} ({policy.digest})"
     if not worker.enforce:
@@ -110,6 +103,17 @@ def _of_worker(name: str, worker: WorkerStatus) -> Iterator[str]:
         yield f"  paused: {', '.join(worker.paused)}"
     if worker.last_error:
         yield f"  last error: {visible(worker.last_error)}"
+
+
+def node_line(node: NodeStatus) -> str:
+    """A node as one worker sees it."""
+    error = f", last error {visible(node.last_error)}" if node.last_error else ""
+    failed = f", {node.failed} failed" if node.failed else ""
+    at_once = f" (now {node.limit} at once)" if 0 < node.limit < node.slots else ""
+    return (
+        f"node {safe(node.name)}: {node.state}, {node.in_flight} of {node.slots} slots{at_once}, "
+        f"{node.answered} answered{failed}{error}"
+    )
 
 
 def _stage(stage: StageStatus) -> str:

@@ -310,6 +310,7 @@ class Worker:
         for partitions in self.partitions.values():
             partitions.pause(self.topics.of_priorities(orders.paused))
         self._memories.obey(orders.cuts.refuses)
+        self._dispatch.drain(orders.drained)
 
     def _memory_is_usable(self) -> None:
         if judge := self.partitions.get("judge"):

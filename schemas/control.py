@@ -40,6 +40,18 @@ class Enforce(_Order, frozen=True, kw_only=True, tag="enforce"):
         return "enforce"
 
 
+class Drain(_Order, frozen=True, kw_only=True, tag="drain"):
+    """Ask a node nothing more; what it is busy with is finished."""
+
+    node: Annotated[str, Meta(min_length=1, max_length=300, description="As it is called in the settings.")]
+    active: Annotated[bool, Meta(description="False: ask it again.")]
+
+    @property
+    def subject(self) -> str:
+        """The key under which a later order replaces this one."""
+        return f"drain/{self.node}"
+
+
 PurgeAbout = Literal["digest", "policy", "model", "all"]
 
 
@@ -61,4 +73,4 @@ class Purge(_Order, frozen=True, kw_only=True, tag="purge"):
         return f"purge/{self.about}/{self.value}" if self.value else f"purge/{self.about}"
 
 
-Control = Pause | Enforce | Purge
+Control = Pause | Enforce | Drain | Purge

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from mode import Service
@@ -95,6 +95,11 @@ class Dispatch(Service):
         """
         is_here = self._waiting.cancel(job)
         return self._asking.cancel(job) or is_here
+
+    def drain(self, nodes: Collection[str]) -> None:
+        """Ask the nodes of these names nothing more, and all others; what they are busy with is finished."""
+        self._pool.drain(nodes)
+        self.kick()
 
     def paused_lanes(self) -> frozenset[int]:
         """The lanes of which nothing more should be fetched."""

@@ -46,6 +46,8 @@ class Member:
     """It gets nothing more until it is idle: then a suspect is asked, alone."""
     charged: list[Job] = field(default_factory=list)
     """Those that the present row of faults was held against; forgiven if it was the node after all."""
+    is_drained: bool = False
+    """By an order it is asked nothing."""
     last_error: str = ""
     _usual_work: float = 0.0
 
@@ -181,4 +183,6 @@ class Member:
         )
 
     def _state(self, now_ms: float) -> str:
+        if self.is_drained:
+            return "draining" if self.running else "drained"
         return "out" if self.is_out else "overloaded" if now_ms < self.quiet_until_ms else "up"

@@ -99,6 +99,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     state: str
+    """`up`, `overloaded`, `out`; by an order `draining`, and once it is idle `drained`."""
     in_flight: int
     slots: int
     limit: int = 0
@@ -109,6 +110,11 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
     """Questions that it was too busy for."""
     last_error: str
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether it is asked nothing, by an order."""
+        return self.state in {"draining", "drained"}
 
 
 class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from streams.core.reserve import Reserve
 from streams.core.routing import pick
@@ -19,7 +19,11 @@ class Pool:
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
-        self._primary = tuple(member for member in self.members if not member.terms.is_backup)
+        self._open: tuple[Member, ...] = ()
+        """Those that no order keeps from being asked …"""
+        self._primary: tuple[Member, ...] = ()
+        """… and are no backup."""
+        self.drain(frozenset())
         self.declared = sum(member.node.slots for member in self.members)
         """All slots that the nodes declare."""
         self.is_clearing = False
@@ -31,17 +35,24 @@ class Pool:
         up = sum(not member.is_out for member in self.members)
         return f"<Pool {up} of {len(self.members)} up, {sum(len(m.running) for m in self.members)} in flight>"
 
+    def drain(self, names: Collection[str]) -> None:
+        """Ask these nothing from now on, and all others."""
+        for member in self.members:
+            member.is_drained = member.name in names
+        self._open = tuple(member for member in self.members if not member.is_drained)
+        self._primary = tuple(member for member in self._open if not member.terms.is_backup)
+
     @property
     def in_use(self) -> tuple[Member, ...]:
         """Those that are asked: backup nodes only while all the others are out."""
-        if len(self._primary) == len(self.members) or any(not member.is_out for member in self._primary):
+        if len(self._primary) == len(self._open) or any(not member.is_out for member in self._primary):
             return self._primary
-        return self.members
+        return self._open
 
     @property
     def is_out(self) -> bool:
         """Whether no node would take anything."""
-        return all(member.is_out for member in self.members)
+        return all(member.is_out for member in self._open)
 
     def is_last(self, member: Member) -> bool:
         """Whether all the others are out."""

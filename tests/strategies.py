@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.campaign import Campaign
-from schemas.control import Control, Enforce, Pause, Purge
+from schemas.control import Control, Drain, Enforce, Pause, Purge
 from schemas.dead_letter import DeadLetter, Header
 from schemas.event import (
     KINDS,
@@ -341,6 +341,9 @@ def orders() -> st.SearchStrategy[Control]:
     return st.one_of(
         st.builds(Pause, v=st.just(1), issued_at=moments, priority=priorities, active=st.booleans()),
         st.builds(Enforce, v=st.just(1), issued_at=moments, active=st.booleans()),
+        st.builds(
+            Drain, v=st.just(1), issued_at=moments, node=st.sampled_from(["a", "gpu-0"]), active=st.booleans()
+        ),
         purges(),
     )
 

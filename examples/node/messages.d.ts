@@ -57,6 +57,7 @@ export interface EventFields {
 export type Control =
   | Pause
   | Enforce
+  | Drain
   | Purge;
 
 /** What every Control has. */
@@ -639,6 +640,15 @@ export interface Pause extends ControlFields {
 export interface Enforce extends ControlFields {
   order: "enforce";
   /** False: block nothing, have it reviewed. */
+  active: boolean;
+}
+
+/** Ask a node nothing more; what it is busy with is finished. */
+export interface Drain extends ControlFields {
+  order: "drain";
+  /** As it is called in the settings. [1 to 300 characters] */
+  node: string;
+  /** False: ask it again. */
   active: boolean;
 }
 

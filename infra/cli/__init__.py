@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verdicts": ("infra.cli.verdicts", "Follow the verdicts."),
     "dead-letters": ("infra.cli.dead_letters", "Look at what could not be judged, and why."),
     "status": ("infra.cli.status", "Show partitions, lag, lanes, nodes and the last error."),
+    "nodes": ("infra.cli.nodes", "List the nodes, take one out of use, and bring it back."),
     "pause": ("infra.cli.pause", "Hold back a priority, or all of them, on every worker."),
     "resume": ("infra.cli.resume", "Let a priority, or all of them, go on."),
     "enforce": ("infra.cli.enforce", "Turn blocking on or off; off makes every block a review."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from schemas.control import Control, Enforce, Pause, Purge
+from schemas.control import Control, Drain, Enforce, Pause, Purge
 from schemas.event import Priority
 from streams.core.cuts import Cut, Cuts
 
@@ -21,6 +21,8 @@ class Orders:
     """While False, every `block` becomes `review`."""
     paused: frozenset[Priority] = frozenset()
     """Priorities of which nothing is taken in."""
+    drained: frozenset[str] = frozenset()
+    """Nodes that are asked nothing."""
     cuts: Cuts = field(default_factory=Cuts)
     """Which remembered answers are refused."""
 
@@ -38,6 +40,10 @@ class Orders:
                 return replace(self, paused=self.paused - {priority})
             case Enforce(active=active):
                 return replace(self, enforce=active)
+            case Drain(node=node, active=True):
+                return replace(self, drained=self.drained | {node})
+            case Drain(node=node):
+                return replace(self, drained=self.drained - {node})
             case Purge():
                 return replace(self, cuts=self.cuts.after(cut_of(order)))
             case _:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from infra.orders import enforcing, is_obeyed, pauses, purge
+from infra.orders import draining, enforcing, is_obeyed, pauses, purge
 from schemas.control import Enforce, Pause
 from schemas.event import PRIORITIES, Priority
 from streams.clock import ManualClock
 from streams.core.cuts import Cut, Cuts
 from streams.core.orders import Orders
-from streams.observing import WorkerStatus
+from streams.observing import NodeStatus, WorkerStatus
 
 CLOCK = ManualClock()
 
@@ -42,6 +42,18 @@ def test_enforcing_is_obeyed_when_the_worker_says_so() -> None:
     assert not is_obeyed(order, _status())
     assert is_obeyed(order, _status(enforce=False))
     assert order.issued_at.timestamp() * 1_000 == CLOCK.wall_ms()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_drained"), [("up", False), ("out", False), ("draining", True), ("drained", True)]
+)
+def test_draining_a_node_is_obeyed_when_the_worker_says_so(state: str, is_drained: bool) -> None:
+    node = NodeStatus(name="a", state=state, in_flight=0, slots=1, answered=0, last_error="")
+    other = replace(node, name="b", state="up")
+    for active in (True, False):
+        (order,) = draining("a", CLOCK, active=active)
+        assert is_obeyed(order, replace(_status(), nodes=(node, other))) == (is_drained == active)
+        assert is_obeyed(order, replace(_status(), nodes=(other,)))
 
 
 def _telling(*cuts: Cut) -> WorkerStatus:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import orders, purges
 
-from schemas.control import Enforce, Pause, Purge
+from schemas.control import Drain, Enforce, Pause, Purge
 from schemas.event import PRIORITIES
 from streams.core.cuts import Cut
 from streams.core.orders import CUTS_TOLD_MAX, Orders, cut_of
@@ -29,7 +29,11 @@ def purge(about: str, value: str = "", *, hours: int = 0) -> Purge:
     return Purge(v=1, issued_at=NOW, about=about, value=value, before=NOW + timedelta(hours=hours))
 
 
-def after(*given_orders: Pause | Enforce | Purge) -> Orders:
+def drain(node: str, *, active: bool = True) -> Drain:
+    return Drain(v=1, issued_at=NOW, node=node, active=active)
+
+
+def after(*given_orders: Pause | Enforce | Drain | Purge) -> Orders:
     return reduce(Orders.after, given_orders, Orders())
 
 
@@ -40,6 +44,10 @@ def test_without_orders_everything_runs_and_blocks():
 def test_a_pause_holds_until_it_is_taken_back():
     assert after(pause("low"), pause("high")).paused == {"low", "high"}
     assert after(pause("low"), pause("high"), pause("low", active=False)).paused == {"high"}
+
+
+def test_a_node_is_drained_until_it_is_resumed():
+    assert after(drain("a"), drain("b"), drain("a", active=False)).drained == {"b"}
 
 
 def test_enforcement_is_off_until_it_is_on():

@@ -403,6 +403,50 @@ async def test_what_is_promoted_waits_with_the_urgent():
         await asker.all_ended()
 
 
+# -- nodes that are drained ---------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_node_that_is_drained_finishes_what_it_has_and_gets_nothing_more_until_it_is_resumed():
+    a, b = FakeNode(name="a", slots=1), FakeNode(name="b", slots=1)
+    async with asking(a, b) as asker:
+        asker.ask(*ids(6))
+        asker.dispatch.drain({"a"})
+        assert [node.state for node in asker.dispatch.nodes()] == ["draining", "up"]
+        await asker.all_ended()
+        assert [node.state for node in asker.dispatch.nodes()] == ["drained", "up"]
+        assert (len(a.asked), len(b.asked)) == (1, 5)
+        asker.dispatch.drain(set())
+        asker.ask(*ids(2, "again"))
+        await asker.all_ended()
+        assert (len(a.asked), len(b.asked)) == (2, 6)
+
+
+@virtual
+async def test_while_all_nodes_are_drained_what_waits_waits_and_a_resume_asks_at_once():
+    node = FakeNode(name="a")
+    async with asking(node) as asker:
+        asker.dispatch.drain({"a"})
+        asker.ask(*ids(3))
+        await asyncio.sleep(10_000)
+        asker.dispatch.release_overdue()
+        assert asker.dispatch.is_held
+        assert (node.asked, asker.outcomes) == ([], {})
+        asker.dispatch.drain(())
+        await asker.all_ended()
+        assert asker.after_ms["job-0"] == pytest.approx(10_000_000 + SERVICE_MS, abs=1)
+
+
+@virtual
+async def test_backup_nodes_stand_in_for_those_that_are_drained():
+    a, backup = FakeNode(name="a"), FakeNode(name="backup")
+    async with asking(a, backup, terms={"backup": Terms(is_backup=True)}) as asker:
+        asker.dispatch.drain({"a"})
+        asker.ask("job")
+        await asker.all_ended()
+        assert asker.judged_by("job") == "backup"
+
+
 # -- what is counted ----------------------------------------------------------------------------------------
 
 
