@@ -48,8 +48,8 @@ class NodeCount(NamedTuple):
 class Penstock:
     """One node and any number of workers, with one data directory and one prefix of topics."""
 
-    def __init__(self, directory: Path, bootstrap: str, prefix: str, *sets: str) -> None:
-        """`sets` are settings of all processes, as `path=value`."""
+    def __init__(self, directory: Path, bootstrap: str, prefix: str, *sets: str, nodes: str = "") -> None:
+        """`sets` are settings of all processes, as `path=value`; `nodes` are asked in place of its own."""
         self.data_dir = directory / "penstock"
         self.settings = Settings(
             data_dir=str(self.data_dir),
@@ -58,6 +58,7 @@ class Penstock:
         )
         self.prefix = prefix
         self._directory = directory
+        self._nodes = nodes
         self._flags = (
             *(f"--data-dir={self.data_dir}", f"--bootstrap={bootstrap}"),
             *(f"--set=topics.prefix={prefix}", f"--set=topics.partitions={PARTITIONS}"),
@@ -66,12 +67,13 @@ class Penstock:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        """Make the topics, publish the default policy, and start the node."""
+        """Make the topics, publish the default policy, and start the node, unless others are asked."""
         self.data_dir.mkdir(parents=True)
         self.command("topics", "create")
         self.command("policy", "push")
-        self._start("node", "node")
-        until(lambda: address_of(self.data_dir, "node"), within_s=_READY_WITHIN_S, what="the node listens")
+        if not self._nodes:
+            self._start("node", "node")
+            until(lambda: address_of(self.data_dir, "node"), within_s=_READY_WITHIN_S, what="a node listens")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +97,7 @@ class Penstock:
 
     def start(self, name: str) -> None:
         """Start a worker."""
-        self._start(name, "worker", f"--name={name}", f"--set=nodes={self._node_url}")
+        self._start(name, "worker", f"--name={name}", f"--set=nodes={self._nodes or self._node_url}")
 
     def await_ready(self, name: str) -> None:
         """Wait until a worker has its partitions."""
