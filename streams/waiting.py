@@ -126,7 +126,7 @@ class Waiting:
     def status(self, in_flight: Sequence[int]) -> tuple[LaneStatus, ...]:
         """The lanes now; of each, so many are on nodes."""
         now_ms = self._clock.now_ms()
-        oldest_ms = [self.lanes.oldest_ms(lane) for lane in range(LANES)]
+        oldest_ms = self.lanes.oldest_ms()
         return tuple(
             LaneStatus(
                 priority=priority,

@@ -27,6 +27,7 @@ Critical ones get what the policy gives them by default; the others what starvat
 # critical dispatches to earn the turn.
 _OVERDUE_FROM = 0.8
 _EARNED = 0.1
+_NEVER_MS = float("inf")
 _SAVED_MAX = 5.0
 
 
@@ -70,10 +71,13 @@ class Lanes(Generic[T]):
         """How many wait in a lane."""
         return len(self._lanes[lane])
 
-    def oldest_ms(self, lane: int) -> float | None:
-        """When the oldest of a lane was written; asked only for a picture of now, for it looks at all."""
-        of_lane = (entry.ticket for entry in self._entries.values() if entry.ticket.lane == lane)
-        return min((ticket.at_ms for ticket in of_lane), default=None)
+    def oldest_ms(self) -> list[float | None]:
+        """When the oldest of each lane was written; asked only for a picture of now, for it looks at all."""
+        oldest = [_NEVER_MS] * LANES
+        for entry in self._entries.values():
+            ticket = entry.ticket
+            oldest[ticket.lane] = min(oldest[ticket.lane], ticket.at_ms)
+        return [None if at_ms == _NEVER_MS else at_ms for at_ms in oldest]
 
     # -- coming and going -----------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class LanesMachine(RuleBasedStateMachine):
         for lane in range(LANES):
             of_lane = [ticket.at_ms for ticket in self.waiting.values() if ticket.lane == lane]
             assert self.lanes.waiting(lane) == len(of_lane)
-            assert self.lanes.oldest_ms(lane) == min(of_lane, default=None)
+            assert self.lanes.oldest_ms()[lane] == min(of_lane, default=None)
 
     @invariant()
     def the_next_deadline_is_the_earliest(self):
