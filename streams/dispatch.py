@@ -196,31 +196,38 @@ class Dispatch(Service):
         for job in islice(self._waiting.late(now_ms), _ENDED_AT_ONCE):
             job.done(Late(job.attempts))
         self._ask_suspects(now_ms)
-        self._fill(now_ms)
+        is_cut_short = self._fill(now_ms)
         self._look_at_room()
-        self._sleep_until(self._next_moment_ms(now_ms), now_ms)
+        self._sleep_until(now_ms if is_cut_short else self._next_moment_ms(now_ms), now_ms)
 
-    def _fill(self, now_ms: float) -> None:
-        """Dispatch from the lanes, but for the slots that are kept for critical ones."""
+    def _fill(self, now_ms: float) -> bool:
+        """Dispatch from the lanes, but for the slots that are kept for critical ones.
+
+        True where so many ended without a node that the loop must go round first.
+        """
         lanes, slots = self._waiting.lanes, self._pool.slots
         for_all = slots - self._pool.reserve.kept(slots, now_ms)
         is_kept_idle = False
-        while len(lanes) and (free := self._pool.free(now_ms)):
+        ended = 0
+        while len(lanes) and ended < _ENDED_AT_ONCE and (free := self._pool.free(now_ms)):
             job = lanes.take(now_ms, critical_only=self._asking.under_way >= for_all)
             if job is None:
                 is_kept_idle = True
                 break
-            self._place(job, free, now_ms)
+            ended += not self._place(job, free, now_ms)
         self._pool.reserve.idles(slots, now_ms, is_idle=is_kept_idle)
+        return ended == _ENDED_AT_ONCE
 
-    def _place(self, job: Job, free: Sequence[Member], now_ms: float) -> None:
+    def _place(self, job: Job, free: Sequence[Member], now_ms: float) -> bool:
+        """Whether a node has it now; else it has ended."""
         if self._is_done_with(job):
-            return
+            return False
         if (member := self._pool.choose(free, job, now_ms)) is None:
             # Even the fastest of late would come too late: no slot is spent on it.
             job.done(Late(job.attempts))
-        else:
-            self._asking.ask(member, job, now_ms)
+            return False
+        self._asking.ask(member, job, now_ms)
+        return True
 
     def _ask_suspects(self, now_ms: float) -> None:
         suspects = self._waiting.suspects

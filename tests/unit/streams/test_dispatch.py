@@ -758,6 +758,39 @@ async def test_who_is_told_of_an_end_may_bring_the_next_that_ends_at_once():
 
 
 @virtual
+async def test_those_that_no_node_can_answer_in_time_do_not_keep_the_loop():
+    async with asking(FakeNode(slots=1, takes_ms=400)) as asker:
+        asker.ask("first")
+        await asker.all_ended()
+        asker.ask("running", *ids(1_000), within_ms=700)
+        await asyncio.sleep(0.4)
+        ended = [len(asker.ended)]
+        while asker.open:
+            await asyncio.sleep(0)
+            ended.append(len(asker.ended))
+        # 100 at a time and who was judged, and others in between.
+        assert max(after - before for before, after in pairwise(ended)) <= 101
+        assert Counter(type(outcome) for outcome in asker.outcomes().values()) == {Judged: 2, Late: 1_000}
+        assert asker.after_ms("job-999") == pytest.approx(800, abs=10)
+
+
+@virtual
+async def test_who_is_told_that_no_node_can_answer_in_time_may_bring_the_next():
+    async with asking(FakeNode(slots=1, takes_ms=400)) as asker:
+        asker.ask("first")
+        await asker.all_ended()
+        numbers = iter(range(3_000))
+
+        def bring_the_next() -> None:
+            if (number := next(numbers, None)) is not None:
+                asker.ask(f"late-{number}", within_ms=300, on_done=bring_the_next)
+
+        asker.ask("late", within_ms=300, on_done=bring_the_next)
+        await asker.all_ended()
+        assert Counter(type(outcome) for outcome in asker.outcomes().values()) == {Judged: 1, Late: 3_001}
+
+
+@virtual
 async def test_who_cannot_be_told_of_an_answer_stops_the_whole():
     async with asking(FakeNode()) as asker:
         asker.dispatch.submit(
