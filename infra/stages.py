@@ -125,6 +125,7 @@ def _register(stage: Stage, app: faust.App, partitions: Partitions, parts: Stage
             partitions.is_kept_waiting = lambda tp: sharing.is_held(
                 tp.partition, parts.topics.urgency_of(tp.topic)
             )
+            parts.dispatch.on_overdue = sharing.release_overdue
             # Who waits for others is given up first, or each would be asked about in turn.
             partitions.on_drain += (sharing.begin_drain, parts.dispatch.begin_drain)
             judge.register(

@@ -30,8 +30,8 @@ class Campaigns:
         self._topics = topics
         self._tally = tally
         self._meters: defaultdict[int, CampaignMeter] = defaultdict(CampaignMeter)
-        self._counted: dict[tuple[str, int], int] = {}
-        """Up to which offset the meters know a partition of a topic."""
+        self._counted: dict[tuple[int, str, int], int] = {}
+        """Up to which offset the meter of a partition knows a partition of `content.*`."""
 
     def __repr__(self) -> str:
         return f"<Campaigns {dict(self._meters)}>"
@@ -40,16 +40,23 @@ class Campaigns:
         """These are ours from now on; what is known of others is forgotten."""
         for number in self._meters.keys() - set(partitions):
             del self._meters[number]
-        for place in [place for place in self._counted if place[1] not in partitions]:
+        for place in [place for place in self._counted if place[0] not in partitions]:
             del self._counted[place]
 
     def count(self, case: Case, record: Record, *, parked: int = 0) -> None:
         """Count an event, by the moment at which Kafka got it; tell of a step.
 
-        Not what somebody has judged anew, nor what comes again: delivered once more, or parked.
+        Not what somebody has judged anew, nor what comes again: delivered once more, here or to triage, or
+        parked.
         """
         settings = self._settings()
-        if not settings.enabled or case.event.probe or case.event.rejudge or parked or self._knows(record):
+        if (
+            not settings.enabled
+            or case.event.probe
+            or case.event.rejudge
+            or parked
+            or self._knows(case, record)
+        ):
             return
         bounds = CampaignBounds(
             settings.copies_min, settings.authors_min, settings.window_s * 1_000, settings.texts_max
@@ -60,12 +67,17 @@ class Campaigns:
             told = self._publisher.publish([campaign_record(self._topics, campaign_of(case, growth))])
             told.add_done_callback(self._told)
 
-    def _knows(self, record: Record) -> bool:
-        """Whether a record was here before, while its partition has been ours; it will have been now."""
-        place = record.topic, record.partition
+    def _knows(self, case: Case, record: Record) -> bool:
+        """Whether an event was here before, while this partition has been ours; it will have been now.
+
+        By the place where its app wrote it: what triage is given twice, it writes twice. Of one place they
+        come in order, but for those that Kafka did not take at once: they are not counted.
+        """
+        source = case.source
+        place = record.partition, source.topic, source.partition
         counted = self._counted.get(place, 0)
-        self._counted[place] = max(counted, record.offset + 1)
-        return record.offset < counted
+        self._counted[place] = max(counted, source.offset + 1)
+        return source.offset < counted
 
     def _told(self, told: asyncio.Future[None]) -> None:
         trouble = None if told.cancelled() else told.exception()

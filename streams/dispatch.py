@@ -62,6 +62,8 @@ class Dispatch(Service):
         self._wake: asyncio.TimerHandle | None = None
         self._is_kicking = False
         self._wakes_at_ms: float | None = None
+        self.on_overdue: Callable[[float], None] = lambda _: None
+        """Called with the moment before which nobody may have come who still waits anywhere."""
         self.on_room: Callable[[], None] = lambda: None
         """Called when lanes pause or go on."""
 
@@ -85,8 +87,7 @@ class Dispatch(Service):
 
     def models(self) -> tuple[str, ...]:
         """Whom the nodes ask, and how, as far as the models are known; each once."""
-        asks = (member.node.asks for member in self._pool.members)
-        return tuple(dict.fromkeys(asked for asked in asks if asked))
+        return tuple(dict.fromkeys(asked for member in self._pool.members for asked in member.node.asks))
 
     def cancel(self, job: Job) -> bool:
         """Nobody wants it any more: it leaves without a word, and a node that has it is let go of.
@@ -122,6 +123,7 @@ class Dispatch(Service):
         before_ms = self._clock.now_ms() - self._settings().park_after_s * 1_000
         for job in self._waiting.overdue(before_ms, _ENDED_AT_ONCE):
             job.done(Overdue(before_ms))
+        self.on_overdue(before_ms)
 
     async def on_start(self) -> None:
         """Hear which models there are."""

@@ -262,7 +262,7 @@ class Answer:
     coverage: float = 1.0
     """The share of the content that the model was shown."""
     asked: str = ""
-    """As `Node.asks`, when this was answered; empty: by the model's name alone."""
+    """One of `Node.asks`; empty: by the model's name alone."""
 
 
 class NodeFault(Exception):
@@ -327,10 +327,11 @@ class Node(Protocol):
         ...
 
     @property
-    def asks(self) -> str:
+    def asks(self) -> tuple[str, ...]:
         """Whom it asks, and how, beside policy and kind: answers to one are none to another.
 
-        Empty as long as the model is not known.
+        None as long as the model is not known; several as long as it is not known how it can be asked, as
+        after each start. An answer says as which of them it stands.
         """
         ...
 

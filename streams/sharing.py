@@ -7,7 +7,7 @@ Stands between the judge and the dispatch. Who may share an answer is `core.reus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -212,10 +212,15 @@ class Sharing:
         if ask.ticket is None:
             return
         gone = self._of(ask.partition).remove(lambda one: one.job.arrived_ms < before_ms, key=ask.ticket.key)
-        for one in gone:
-            one.ticket = None
-        self._later.add(partial(one.job.done, Overdue(before_ms)) for one in gone)
+        self._end(gone, lambda _: Overdue(before_ms))
         self.leave(ask)
+
+    def release_overdue(self, before_ms: float) -> None:
+        """Let go of those who have waited for others since before then, each of whom failed in its turn."""
+        for flights in self._flights.values():
+            self._end(
+                flights.remove(lambda one: one.job.arrived_ms < before_ms), lambda _: Overdue(before_ms)
+            )
 
     def begin_drain(self) -> None:
         """Give up all who wait; whoever was asked about ends by itself. Must come before the dispatch's.
@@ -300,6 +305,11 @@ class Sharing:
             self._wake_by(flights.next_deadline_ms())
 
     def _tell_late_of(self, flights: Flights[Ask]) -> None:
-        for ask in tuple(flights.expired(self.clock.now_ms())):
+        self._end(flights.expired(self.clock.now_ms()), lambda job: Late(job.attempts))
+
+    def _end(self, gone: Iterable[Ask], how: Callable[[Job], Late | Overdue]) -> None:
+        """They wait no more. Thousands may have come with one record batch, which has one moment."""
+        ended = tuple(gone)
+        for ask in ended:
             ask.ticket = None
-            ask.job.done(Late(ask.job.attempts))
+        self._later.add(partial(ask.job.done, how(ask.job)) for ask in ended)

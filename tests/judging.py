@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 from stages import MODEL, TOPICS, FakeNode, FakeRecall, book, fetched, policy_book, records
@@ -100,6 +101,7 @@ class Stage:
         self.partitions.is_kept_waiting = lambda tp: self.sharing.is_held(
             tp.partition, TOPICS.urgency_of(tp.topic)
         )
+        self.dispatch.on_overdue = self.sharing.release_overdue
         self.partitions.on_drain += (self.sharing.begin_drain, self.dispatch.begin_drain)
         dead_letters = DeadLetters("judge", TOPICS, self.clock)
         settling = Settling(self.publisher, dead_letters, tally)
@@ -161,8 +163,11 @@ async def at_work(stage: S) -> AsyncIterator[S]:
         await stage.dispatch.stop()
 
 
+_OFFSETS = count()
+
+
 def post(event_id: str, text: str = "a text", priority: str = "low", parked: int = 0, **fields: Any) -> bytes:
-    """Give a pending record; equal texts have equal digests."""
+    """Give a pending record; equal texts have equal digests, and each comes from a place of its own."""
     event = Moderate(v=1, id=event_id, tenant="acme", text=text, **fields)
     return encode(
         Pending(
@@ -170,7 +175,9 @@ def post(event_id: str, text: str = "a text", priority: str = "low", parked: int
             content_digest=text.encode().hex().ljust(32, "0")[:32],
             priority=priority,  # type: ignore[arg-type]
             event=event,
-            source=Source(topic=TOPICS.content("low"), partition=3, offset=77, timestamp_ms=WROTE_MS),
+            source=Source(
+                topic=TOPICS.content("low"), partition=3, offset=next(_OFFSETS), timestamp_ms=WROTE_MS
+            ),
             policy=REF,
             parked=parked,
         )

@@ -147,8 +147,8 @@ class FakeNode:
         self.is_closed = False
 
     @property
-    def asks(self) -> str:
-        return self.model
+    def asks(self) -> tuple[str, ...]:
+        return (self.model,) if self.model else ()
 
     async def judge(self, question: Question) -> Answer:
         self.asked.append((question.event.id, now_ms()))

@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         case "forget":
             _give([("digest", _digest(digest)) for digest in args.digest], settings, span_ms=0)
         case _:
-            _give([purged(args)], settings, span_ms=span_ms(args.older_than) if args.older_than else 0)
+            _give(
+                [purged(args)], settings, span_ms=0 if args.older_than is None else span_ms(args.older_than)
+            )
     return ExitCode.OK
 
 
@@ -137,7 +139,7 @@ def purged(args: argparse.Namespace) -> tuple[PurgeAbout, str]:
         return "policy", _value("--policy", args.policy)
     if args.model is not None:
         return "model", _value("--model", args.model)
-    if args.all or args.older_than:
+    if args.all or args.older_than is not None:
         return "all", ""
     raise Failure(
         "Say which answers: --policy ID, --model NAME, --older-than SPAN, or --all.",

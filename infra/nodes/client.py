@@ -87,9 +87,9 @@ class HttpNode:
         return self._model
 
     @property
-    def asks(self) -> str:
-        """The model, in which format, and how one comes by its scores."""
-        return self._asked_by(self._ways[0])
+    def asks(self) -> tuple[str, ...]:
+        """The model, in which format, and how one may come by its scores; the best way first."""
+        return tuple(self._asked_by(way) for way in self._ways) if self.model else ()
 
     async def judge(self, question: Question) -> Answer:
         """Ask; raises a `NodeFault`. Cancelling it closes the connection, and the node frees the slot."""
@@ -104,7 +104,8 @@ class HttpNode:
         """Return if the node would take a question now; raises a `NodeFault`. After it, `model` is known."""
         async with self._exchange.border(PROBE_TIMEOUT_MS):
             body = await self._exchange.get(self._health_url)
-            if not self.model:
+            if not self._settings.model:
+                # Who was out may be back with another one, which may have to be asked otherwise.
                 await self._first_model()
             elif self._engine.health_path == MODELS_PATH:
                 self._check_listed(models_in(body))
@@ -204,7 +205,10 @@ class HttpNode:
         models = models_in(await self._exchange.get(self._models_url))
         if not models:
             raise Misconfigured("the node lists no model")
-        self._model = models[0]
+        if models[0] != self._model:
+            self._model = models[0]
+            self._ways, self._is_proven = ways_of(self._settings), False
+            self._askings.clear()
         return self._model
 
     def _check_listed(self, models: tuple[str, ...]) -> None:
@@ -213,7 +217,7 @@ class HttpNode:
             raise Misconfigured(f"the node does not list the model {self.model}")
 
     def _asked_by(self, way: Way) -> str:
-        return f"{self.model} {self._settings.format} {way.name}" if self.model else ""
+        return f"{self.model} {self._settings.format} {way.name}"
 
     def _settle_on(self, way: Way) -> None:
         if self._is_proven:

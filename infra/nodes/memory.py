@@ -35,7 +35,8 @@ class MemoryNode:
     ) -> None:
         self.name = name
         self.slots = settings.slots
-        self.model = self.asks = chat.MODEL
+        self.model = chat.MODEL
+        self.asks = (self.model,)
         self.engine = ReferenceEngine(settings, sleep)
         self.failing: NodeFault | None = None
         self._clock = clock or SystemClock()

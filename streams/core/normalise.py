@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Callable
 from itertools import pairwise
-from unicodedata import category, normalize
+from unicodedata import category, is_normalized, normalize
 
 import msgspec
 
@@ -96,9 +96,14 @@ def digest_form(text: str) -> DigestForm:
         visible = raw.translate(_ASCII_LOWER, _ASCII_INVISIBLE)
         return DigestForm(visible, len(visible) == len(raw))
     if _is_simple(text):
-        return DigestForm(utf8(normalize("NFKC", text).casefold()), is_whole=True)
+        return DigestForm(utf8(_refolded(normalize("NFKC", text).casefold())), is_whole=True)
     kept = _without_floods(_INVISIBLE.sub("", text))
-    return DigestForm(utf8(_folded(kept)), len(kept) == len(text))
+    return DigestForm(utf8(_refolded(_folded(kept))), len(kept) == len(text))
+
+
+def _refolded(folded: str) -> str:
+    """Case folding takes some letters apart (\u0390), and their capitals otherwise than themselves."""
+    return folded if is_normalized("NFKC", folded) else _compatible(folded)
 
 
 def fold(text: str) -> Folded:
@@ -111,7 +116,7 @@ def fold(text: str) -> Folded:
         return Folded(folded, visible, (INVISIBLE,), hidden / len(raw)) if hidden else Folded(folded, visible)
     if _is_simple(text):
         simple = normalize("NFKC", text)
-        folded = simple.casefold()
+        folded = _refolded(simple.casefold())
         return Folded(folded, utf8(folded), cased=simple)
     visible_text = _INVISIBLE.sub("", text)
     kept = _without_floods(visible_text)
@@ -122,7 +127,7 @@ def fold(text: str) -> Folded:
     styled = len(_STYLED.findall(kept))
     flags = tuple(flag for flag, count in ((INVISIBLE, hidden), (FLOOD, flooding), (STYLED, styled)) if count)
     compatible = _compatible(kept)
-    folded = compatible.casefold()
+    folded = _refolded(compatible.casefold())
     return Folded(folded, utf8(folded), flags, (hidden + flooding + styled) / len(text), compatible)
 
 

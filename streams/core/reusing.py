@@ -61,8 +61,9 @@ def memo_of(
     """
     ttl_s = reuse_ttl_s(policy, ruling.action, (label.name for label in ruling.labels))
     is_judged = verdict.status == "final" and verdict.decided_by in {"model", "person"}
-    # Whoever gave much of its probability to what is no answer may answer otherwise the next time.
-    is_certain = is_judged and LOW_MASS not in ruling.reasons
+    # Whoever gave much of its probability to what is no answer may answer otherwise the next time. So may one
+    # who was shown a part of a text: which part, is drawn by lot each time, and a copy is to have its chance.
+    is_certain = is_judged and LOW_MASS not in ruling.reasons and verdict.coverage >= 1
     if not is_certain or ruling.confidence < policy.reuse_confidence or not ttl_s:
         return None
     return Memo(

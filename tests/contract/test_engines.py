@@ -230,7 +230,9 @@ async def test_an_endpoint_that_passes_over_log_probabilities_is_asked_for_perce
     names = {"choices": [{"message": {"content": SPAM}, "finish_reason": "stop"}]}
     told = answering(kind, lambda body: REPLIES["penstock"] if is_about_percents(body) else encoded(names))
     async with engine(kind, told) as node:
+        looked_up = node.asks
         answers = [await node.judge(question()) for _ in range(2)]
+        assert {answer.asked for answer in answers} == {*node.asks} <= {*looked_up}, "after a start as well"
     assert [answer.labels[0].score for answer in answers] == [0.9, 0.9]
     assert [is_about_percents(body) for body in told.bodies(CHAT[kind])] == [False, True, True]
     assert answers[0].asked == "m general words"

@@ -60,7 +60,7 @@ async def test_a_node_that_was_probed_says_which_model_answers(opened: Opened):
         said, asks = node.model, node.asks
         answer = await node.judge(question("What a lovely day"))
     assert answer.model == said == "penstock-reference-1"
-    assert (answer.asked or answer.model) == asks, "under which an answer is looked up"
+    assert (answer.asked or answer.model) in asks, "under which an answer is looked up"
 
 
 @pytest.mark.parametrize("kind", KINDS)

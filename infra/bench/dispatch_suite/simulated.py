@@ -37,7 +37,8 @@ class Engine:
 class SimulatedNode:
     """One such engine behind the port."""
 
-    model = asks = "simulated"
+    model = "simulated"
+    asks = (model,)
 
     def __init__(self, name: str, engine: Engine) -> None:
         self.name = name

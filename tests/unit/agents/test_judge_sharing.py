@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -388,6 +389,33 @@ async def test_of_copies_only_those_are_parked_that_have_waited_for_so_long_them
 
 
 @virtual
+async def test_a_copy_that_waits_for_what_is_on_a_node_for_too_long_is_parked():
+    """Each of those for whom it waits may fail in its turn, and the next one be more urgent than it is."""
+    async with staged(Judging(takes_ms=10_000_000, slots=1)) as stage:
+        await stage.put(post("first"))
+        await reaches(lambda: stage.asked == ["first"])
+        await stage.put(post("second"))
+        await asyncio.sleep(901)
+        stage.dispatch.release_overdue()
+        await reaches(lambda: stage.partitions.awaited == 1)
+        [parked] = stage.publisher.records
+    assert parked.topic == TOPICS.pending("low")
+
+
+@virtual
+async def test_thousands_that_are_late_in_one_moment_keep_the_loop_from_nobody():
+    """Kafka may stamp a whole batch of records with one moment."""
+    async with staged(Judging(takes_ms=10_000, slots=1), waiting_max=5_000) as stage:
+        await stage.put(*(post(f"copy-{number}", deadline_ms=5_000) for number in range(2_000)))
+        await asyncio.sleep(5)
+        told = [len(stage.publisher.records)]
+        while stage.partitions.awaited > 1:
+            await asyncio.sleep(0)
+            told.append(len(stage.publisher.records))
+    assert max(later - before for before, later in pairwise([0, *told])) <= 2 * TOLD_AT_ONCE
+
+
+@virtual
 async def test_what_waits_for_too_long_is_parked_with_all_its_copies():
     async with staged(Judging(takes_ms=10_000_000, slots=1)) as stage:
         await stage.put(post("running", text="x"), post("first"), post("second"), post("third"))
@@ -431,20 +459,22 @@ async def test_hundreds_that_are_late_in_one_moment_hand_over_to_their_copies(co
 
 @virtual
 async def test_what_comes_again_is_no_further_copy():
-    """Delivered again after a rebalance, parked, or judged anew: three events are no campaign."""
+    """Delivered again, here or to triage, parked, or judged anew: three events are no campaign."""
+    three = [post(f"e{number}", author=f"author-{number}") for number in range(3)]
     async with staged(Judging(slots=1, takes_ms=100_000)) as stage:
         for _ in range(3):
-            await stage.put(*(post(f"e{number}", author=f"author-{number}") for number in range(3)), first=7)
+            await stage.put(*three, first=7)
             stage.partitions.begin_drain()
             stage.partitions.open([(TOPICS.pending("low"), 0)])
         anew = Rejudge(run="r1", rev=3)
         await stage.put(
             *(post(f"e{number}", author=f"author-{number}", rejudge=anew) for number in range(3)),
             *(post(f"e{number}", author=f"author-{number}", parked=1) for number in range(3)),
+            *three,
             first=10,
         )
         assert not [one for one in stage.publisher.records if one.topic == TOPICS.campaigns]
-        await stage.put(post("e3", author="author-3"), first=16)
+        await stage.put(post("e3", author="author-3"), first=19)
         [told] = [one for one in stage.publisher.records if one.topic == TOPICS.campaigns]
     assert decode_campaign(told.value).copies == 4
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from samples import MEMO
 from strategies import memos
 
+from infra.cli import main
 from infra.cli.cache_actions import figures, purged, span_ms
 from infra.clients import Found
 from infra.errors import ExitCode, Failure
@@ -159,6 +160,12 @@ def test_a_purge_of_nothing_in_particular_is_refused(flags: dict[str, object]) -
     with pytest.raises(Failure) as failure:
         purged(asked(**flags))
     assert failure.value.exit_code == ExitCode.USAGE
+
+
+def test_an_empty_span_is_a_mistake_and_not_everything() -> None:
+    """As a shell makes it of a variable that nobody has set."""
+    settings = ("--set", "kafka.bootstrap=127.0.0.1:1")
+    assert main([*settings, "cache", "purge", "--all", "--older-than", ""]) == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,12 @@ def test_case_and_width_do_not_change_it(text):
     assert of(replace(POST, text=text)) == of(POST)
 
 
+@pytest.mark.parametrize("text", ["\u0390", "\u03b0", "\u0149", "\u01f0", "\u1fb7", "stra\u00dfe", "\u1e9e"])
+def test_nor_does_case_where_a_capital_is_more_than_one_character(text):
+    assert of(replace(POST, text=text.upper())) == of(replace(POST, text=text))
+    assert of(replace(POST, text=f"{text}\U0001f600".upper())) == of(replace(POST, text=f"{text}\U0001f600"))
+
+
 @pytest.mark.parametrize(
     "other",
     [

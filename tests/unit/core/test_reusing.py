@@ -87,6 +87,11 @@ def test_an_answer_with_much_probability_outside_of_it_answers_for_nobody():
     assert remembered(ruling=replace(ruled(), reasons=("model:spam", LOW_MASS))) is None
 
 
+def test_an_answer_to_a_part_of_a_text_answers_for_nobody():
+    """Which part, was drawn by lot: the copies' authors must win the draw each time."""
+    assert remembered(replace(JUDGED, coverage=0.99)) is None
+
+
 @pytest.mark.parametrize(
     ("decided_by", "is_kept"),
     [("model", True), ("person", True), ("rule", False), ("cache", False), ("fallback", False)],

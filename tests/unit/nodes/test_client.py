@@ -47,13 +47,14 @@ class FakeEngine:
 
     def __init__(self, answer: web.Response | None = None) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.models = ["first", "second"]
         self._body = msgspec.json.encode(GOOD)
         self._answer = answer
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.path, dict(request.headers), await request.read()))
         if request.path == "/v1/models":
-            return web.json_response({"data": [{"id": "first"}, {"id": "second"}]})
+            return web.json_response({"data": [{"id": model} for model in self.models]})
         return self._answer or web.Response(body=self._body, content_type="application/json")
 
 
@@ -230,6 +231,17 @@ async def test_without_a_model_the_first_that_the_node_lists_is_asked_once_for_a
     assert all(
         msgspec.json.decode(body)["model"] == "first" for path, _, body in engine.requests if "chat" in path
     )
+
+
+async def test_who_was_out_and_is_back_with_another_model_answers_under_its_name():
+    engine = FakeEngine()
+    async with serving(engine) as url, http_node(url) as node:
+        await node.judge(question())
+        engine.models = ["other"]
+        await node.probe()
+        answer = await node.judge(question())
+        assert (answer.model, answer.asked in node.asks) == ("other", True)
+    assert msgspec.json.decode(engine.requests[-1][2])["model"] == "other"
 
 
 async def test_the_token_the_trace_and_nothing_else_of_ours_go_along():
