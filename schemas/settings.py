@@ -520,7 +520,7 @@ class CampaignSettings(_Branch, frozen=True, kw_only=True):
         Meta(
             ge=16,
             le=1_000_000,
-            description="Texts counted at a time in a partition; about 1 KiB each.",
+            description="Texts counted at a time in a partition; up to 2.5 KiB each.",
             extra=LIVE,
         ),
     ] = 4_096

@@ -156,8 +156,9 @@ def span_ms(said: str) -> int:
 
 
 def _value(flag: str, said: str) -> str:
-    if not 0 < len(said) <= _VALUE_CHARS_MAX:
-        raise Failure(f"{flag} takes 1 to {_VALUE_CHARS_MAX} characters.", exit_code=ExitCode.USAGE)
+    # What is not UTF-8 on a command line comes as lone surrogates.
+    if not 0 < len(said) <= _VALUE_CHARS_MAX or not said.isprintable():
+        raise Failure(f"{flag} takes 1 to {_VALUE_CHARS_MAX} printable characters.", exit_code=ExitCode.USAGE)
     return said
 
 

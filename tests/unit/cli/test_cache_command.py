@@ -155,7 +155,9 @@ def test_a_purge_says_which_answers(flags: dict[str, object], subject: tuple[str
     assert purged(asked(**flags)) == subject
 
 
-@pytest.mark.parametrize("flags", [{}, {"policy": ""}, {"model": "m" * 201}])
+@pytest.mark.parametrize(
+    "flags", [{}, {"policy": ""}, {"model": "m" * 201}, {"model": "\udcff"}, {"policy": "a\nb"}]
+)
 def test_a_purge_of_nothing_in_particular_is_refused(flags: dict[str, object]) -> None:
     with pytest.raises(Failure) as failure:
         purged(asked(**flags))
