@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import confluent_kafka as ck
 
 from streams.core.refusals import Refusals
-from streams.ports import Outgoing, PublishError, size_of
+from streams.ports import BY_KEY, Outgoing, PublishError, size_of
 from streams.producing import LastingProducer
 
 # Delivery reports are collected this often while records are under way; a lone record waits for half of it.
@@ -251,13 +251,18 @@ class KafkaPublisher:
         and librdkafka then partitions by its own hash, without a word.
         """
         records, alone = flight.records, flight.alone
-        by_place: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        by_place: dict[tuple[str, int], list[int]] = {}
+        topic, partition, bulk = "", BY_KEY, []
         for position in positions:
             record = records[position]
-            if record.headers or position in alone:
+            if record.headers or (alone and position in alone):
                 self._produce(flight, position, record)
-            else:
-                by_place[record.topic, record.partition].append(position)
+                continue
+            # Most have the place of the one before: to look it up costs as much as to write the record down.
+            if record.topic is not topic or record.partition != partition:
+                topic, partition = record.topic, record.partition
+                bulk = by_place.setdefault((topic, partition), [])
+            bulk.append(position)
         for (topic, partition), bulk in by_place.items():
             self._produce_bulk(flight, topic, partition, bulk)
 
@@ -297,15 +302,23 @@ class KafkaPublisher:
             for record in map(flight.records.__getitem__, positions)
         ]
 
+        is_alone = len(positions) == 1
+        wants_offset = flight.offset is not None
+
         def report(error: ck.KafkaError | None, message: ck.Message) -> None:
-            if error is None:
-                flight.stands_at(message)
-                if len(positions) == 1:
-                    # What is tried again goes alone; who of a bulk was refused before does not show.
-                    self._passed(flight, positions[0])
-                self._finish_one(flight)
-            else:
+            if error is not None:
                 self._take_down(_Failure(flight, positions, error, message))
+                return
+            if wants_offset:
+                flight.stands_at(message)
+            if is_alone:
+                # What is tried again goes alone; who of a bulk was refused before does not show.
+                self._passed(flight, positions[0])
+            # Called for every record there is: the others of a flight cost no call of their own.
+            if flight.left > 1:
+                flight.left -= 1
+            else:
+                self._finish_one(flight)
 
         if self._producer.produce_batch(topic, messages, partition, on_delivery=report) == len(messages):
             return
