@@ -28,7 +28,7 @@ def memories_of(
     cache = BlockCache(settings.memory.cache_bytes_max)
 
     def opened(directory: Path, limits: MemoryLimits) -> RocksMemory:
-        return RocksMemory(directory, limits, cache, clock)
+        return RocksMemory(directory, limits, cache)
 
     topics = Topics.of(settings.topics)
     return Memories(

@@ -187,8 +187,17 @@ class Restorable(Protocol):
         """From where on the changelog must be read to know everything; None: from its beginning."""
         ...
 
+    @property
+    def source(self) -> str | None:
+        """The changelog that it was filled from; None: nobody said."""
+        ...
+
+    def belong_to(self, source: str) -> None:
+        """Be filled from this changelog from now on."""
+        ...
+
     def restore(self, changes: Sequence[Change]) -> None:
-        """Take in what was read from the changelog, in its order."""
+        """Take in what was read from the changelog, in its order; what was remembered since stays."""
         ...
 
     def clear(self) -> None:
@@ -216,6 +225,10 @@ class PartitionMemory(Restorable, Protocol):
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
         """Give no answer that this refuses, also none that comes in later; replaces what was obeyed."""
+        ...
+
+    def recover(self) -> None:
+        """Write again, if it could not and now can. Called by a thread, once it is restored."""
         ...
 
     def bound(self, limits: MemoryLimits) -> None:

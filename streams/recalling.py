@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from sys import maxsize
 
 from schemas.errors import WireError
 from schemas.memory import Memo
@@ -39,7 +40,10 @@ class MemoryMemory:
         self._refuses: Callable[[Memo], bool] = refuses_none
         self._counts = Counts()
         self._next_offset: int | None = None
+        self._source: str | None = None
         self._is_restored = False
+        self._early: dict[str, int] = {}
+        """Where a memo stands that was remembered while it was restored; no more of them than are kept."""
 
     def __repr__(self) -> str:
         return f"<MemoryMemory {self._recent!r}>"
@@ -48,6 +52,15 @@ class MemoryMemory:
     def next_offset(self) -> int | None:
         """Where the changelog goes on."""
         return self._next_offset
+
+    @property
+    def source(self) -> str | None:
+        """As it was told."""
+        return self._source
+
+    def belong_to(self, source: str) -> None:
+        """Another life begins with another memory: nothing is to be kept."""
+        self._source = source
 
     def look_up(self, questions: Sequence[str], now_ms: float) -> Memo | None:
         """The first that stands."""
@@ -63,12 +76,17 @@ class MemoryMemory:
         """Keep memos."""
         for one in placed:
             self._recent.put(one.memo)
+            if not self._is_restored and len(self._early) < self._recent.entries_max:
+                # Where it is not known where it stands, it stands at the end.
+                self._early[one.memo.question_digest] = offset if offset >= 0 else maxsize
         self._advance(offset + 1)
 
     def restore(self, changes: Sequence[Change]) -> None:
         """Take in what can be read of the changes; the newest stay."""
         for change in changes:
             question = question_of(change)
+            if self._early.get(question, -1) > change.offset:
+                continue
             if change.value is None:
                 self._recent.drop(question)
             elif (memo := memo_of(question, change.value)) is not None:
@@ -79,11 +97,15 @@ class MemoryMemory:
     def restored(self, next_offset: int) -> None:
         """From here on the offsets of what is remembered count."""
         self._is_restored = True
+        self._early.clear()
         self._advance(next_offset)
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
         """Refuse these from now on."""
         self._refuses = refuses
+
+    def recover(self) -> None:
+        """Nothing is written anywhere."""
 
     def bound(self, limits: MemoryLimits) -> None:
         """Other limits."""
@@ -93,7 +115,8 @@ class MemoryMemory:
     def clear(self) -> None:
         """Begin anew."""
         self._recent.clear()
-        self._next_offset = None
+        self._early.clear()
+        self._next_offset = self._source = None
         self._is_restored = False
 
     def stats(self) -> MemoryStats:

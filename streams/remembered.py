@@ -1,34 +1,31 @@
 """A partition's memory on disk: the memos used last in process, over all that fits in a RocksDB.
 
-A store that is corrupt, or that another process holds, is moved aside and filled again from the changelog. A
-disk that takes nothing turns the memory read-only; moderation goes on, and so does the memory once there is
-room. Both are said in the log, in one line.
+A store that is corrupt is moved aside and filled again from the changelog. One that a living process holds is
+left to it: there is none for now. A disk that takes nothing turns the memory read-only, with all answers that
+can be read; moderation goes on, and so does the memory once there is room. Each is said in the log, once.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 from binascii import Error as NoHex
 from binascii import unhexlify
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
+from sys import maxsize
 
 from schemas.memory import Memo
 from streams.core.recent import Recent
-from streams.leftovers import ASIDE
-from streams.ports import Change, Clock, MemoryLimits, MemoryStats, Placed
+from streams.core.restoring import is_of
+from streams.ports import Change, MemoryLimits, MemoryStats, Placed
+from streams.premises import Premises
 from streams.recalling import Counts, is_expired, memo_of, refuses_none
 from streams.rocks import BlockCache, RocksStore, StoreFault
 
-# A disk that was full is tried again after so long: to open a store takes 10 ms of the loop.
-RETRY_MS = 5_000.0
-# Less room than two of the store's files is none.
-_ROOM_BYTES = 64 << 20
-# Left in the directory of a store that was found corrupt while it was read.
-_MARK = "corrupt"
+# Memos that were written while older ones were still being read, and are known to be newer: 6 MiB at most. Of
+# what is beyond, an older answer may take the place, which costs an inference once that has expired.
+_EARLY_MAX = 10_000
 
 log = logging.getLogger("penstock.memory")
 
@@ -49,10 +46,11 @@ class _Gapped:
 
 @dataclass(frozen=True, slots=True)
 class _ReadOnly:
-    """Nothing can be written until the store is opened anew; what there is of it still answers."""
+    """Nothing can be written; what can be read of the store, where there is one, still answers."""
 
     store: RocksStore | None
-    retry_at_ms: float
+    is_tried_again: bool = True
+    """Whether time or room may help."""
 
 
 _State = _Whole | _Gapped | _ReadOnly
@@ -61,11 +59,10 @@ _State = _Whole | _Gapped | _ReadOnly
 class RocksMemory:
     """The real one: over `directory`, which is made where it is missing."""
 
-    def __init__(self, directory: Path, limits: MemoryLimits, cache: BlockCache, clock: Clock) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, limits: MemoryLimits, cache: BlockCache) -> None:
+        self._premises = Premises(directory)
         self._limits = limits
         self._cache = cache
-        self._clock = clock
         self._recent = Recent(limits.entries_max)
         self._refuses: Callable[[Memo], bool] = refuses_none
         self._counts = Counts()
@@ -77,6 +74,11 @@ class RocksMemory:
         """As the store says it: what the next start goes on from."""
         self._read_to: int | None = None
         """Up to where all was taken in; what lies beyond `_durable` is lost with the process."""
+        self._source: str | None = None
+        self._early: dict[bytes, Change] = {}
+        """What was remembered while it was restored, by its key."""
+        self._is_void = False
+        """What the directory holds must go, and could not yet."""
         self._state = self._opened()
 
     def __repr__(self) -> str:
@@ -87,6 +89,22 @@ class RocksMemory:
     def next_offset(self) -> int | None:
         """Where the changelog goes on: where something is missing, from before that."""
         return self._read_to if isinstance(self._state, _Whole) else self._durable
+
+    @property
+    def source(self) -> str | None:
+        """The changelog that the store is filled from, by its own word until `belong_to` was called."""
+        return self._source
+
+    def belong_to(self, source: str) -> None:
+        """Write it down before anything else of it: what a crash leaves behind says whose it is."""
+        if source != self._source:
+            self._source = source
+            state = self._state
+            if not isinstance(state, _ReadOnly):
+                try:
+                    state.store.belong_to(source)
+                except StoreFault as fault:
+                    self._turn_read_only(state, fault)
 
     # -- answers --------------------------------------------------------------------------------------------
 
@@ -133,13 +151,22 @@ class RocksMemory:
         for one in placed:
             self._recent.put(one.memo)
             changes.append((unhexlify(one.memo.question_digest), one.value))
-        self._write(changes, self._advanced(offset + 1))
+        if not self._is_restored:
+            self._note_early(changes, offset)
+        self._put(changes, self._advanced(offset + 1))
 
     def restore(self, changes: Sequence[Change]) -> None:
         """Write what was read; what it means is looked at when somebody asks. Leaves `Recent` to the loop."""
         if changes:
-            found = [(key, change.value) for change in changes if (key := _key_of(change)) is not None]
-            self._put(found, None, is_logged=False)
+            found = {
+                key: change
+                for change in changes
+                if (key := _key_of(change)) is not None and not self._is_outdated(key, change)
+            }
+            while found:
+                self._put([(key, one.value) for key, one in found.items()], None, is_logged=False)
+                # The loop goes on meanwhile: what it wrote in between may just have been overwritten.
+                found = {key: self._early[key] for key, one in found.items() if self._is_outdated(key, one)}
             self._read_to = max(self._read_to or 0, changes[-1].offset + 1)
 
     def restored(self, next_offset: int) -> None:
@@ -152,6 +179,7 @@ class RocksMemory:
                 self._turn_read_only(state, fault)
         self._put((), max(self._read_to or 0, next_offset))
         self._is_restored = True
+        self._early.clear()
 
     def obey(self, refuses: Callable[[Memo], bool]) -> None:
         """Refuse these from now on, wherever they stand."""
@@ -161,11 +189,16 @@ class RocksMemory:
         """The offset to write: an earlier owner's records may stand between ours, so the highest counts."""
         return max(self._read_to or 0, next_offset) if self._is_restored else None
 
-    def _write(self, changes: Sequence[tuple[bytes, bytes | None]], next_offset: int | None) -> None:
-        # Only the loop opens a store anew, or it would take it from the thread that restores.
-        if isinstance(self._state, _ReadOnly):
-            self._state = self._tried_again(self._state)
-        self._put(changes, next_offset)
+    def _note_early(self, changes: Sequence[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Know these as newer than what is being read. Before they are written, or nobody would know them."""
+        if len(self._early) + len(changes) <= _EARLY_MAX:
+            # Where it is not known where they stand, they stand at the end.
+            stands_at = offset if offset >= 0 else maxsize
+            self._early.update({key: Change(key, value, stands_at) for key, value in changes})
+
+    def _is_outdated(self, key: bytes, change: Change) -> bool:
+        early = self._early.get(key)
+        return early is not None and early.offset > change.offset
 
     def _put(
         self,
@@ -198,15 +231,23 @@ class RocksMemory:
             try:
                 store.bound(bytes_max=limits.bytes_max, ttl_s=limits.ttl_ms // 1_000)
             except StoreFault as fault:
-                log.warning("%s: new limits were not taken up: %s", self._directory, fault)
+                log.warning("%s: new limits were not taken up: %s", self._premises, fault)
 
     def clear(self) -> None:
         """Begin with an empty directory. Nobody may ask meanwhile."""
+        was = self._state
         self.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
         self._recent.clear()
+        self._early.clear()
         self._is_restored = self._is_marked = False
-        self._state = self._opened()
+        if isinstance(was, _ReadOnly):
+            # It may be another process that holds it, or a disk that takes nothing: emptied once it is ours.
+            self._durable = self._read_to = self._source = None
+            self._is_void = True
+            self._state = _ReadOnly(None)
+        else:
+            self._premises.empty()
+            self._state = self._opened()
 
     def stats(self) -> MemoryStats:
         """What there is, and what was done."""
@@ -232,7 +273,7 @@ class RocksMemory:
 
     def close(self) -> None:
         """Give the files back."""
-        state, self._state = self._state, _ReadOnly(None, inf)
+        state, self._state = self._state, _ReadOnly(None, is_tried_again=False)
         self._close(state)
 
     def _close(self, state: _State) -> None:
@@ -241,97 +282,157 @@ class RocksMemory:
                 state.store.close()
             except StoreFault as fault:
                 if not isinstance(state, _ReadOnly):
-                    log.warning("%s was not closed well: %s", self._directory, fault)
+                    log.warning("%s was not closed well: %s", self._premises, fault)
 
     # -- what goes wrong ------------------------------------------------------------------------------------
 
     def _opened(self) -> _State:
-        """The store; a new one where the old one is of no use, and none where nothing can be written."""
-        self._written = self._entries_before = 0
-        self._durable = self._read_to = None
-        if (self._directory / _MARK).exists():
-            self._move_aside("corrupt")
-        try:
-            return self._open()
-        except StoreFault as fault:
-            if fault.code == "unwritable":
-                return self._read_only(None, fault)
-            self._move_aside(str(fault))
-        try:
-            return self._open()
-        except StoreFault as fault:
-            return self._read_only(None, fault)
+        """The store; a new one where the old one is of no use, and what can be read where nothing is written.
 
-    def _open(self) -> _Whole:
+        It is opened before it is moved aside: so nobody else has it.
+        """
+        self._written = self._entries_before = 0
+        self._durable = self._read_to = self._source = None
+        why = "corrupt"
+        try:
+            whole = self._open()
+        except StoreFault as fault:
+            if fault.code != "corrupt":
+                return self._not_opened(fault)
+            why = str(fault)
+        else:
+            if not self._premises.is_marked:
+                return whole
+            self._close(whole)
+        self._premises.move_aside(why)
+        self._source = None
+        try:
+            return self._open()
+        except StoreFault as fault:
+            return self._not_opened(fault)
+
+    def _open(self, *, is_read_only: bool = False) -> _Whole:
         """Open it, and take stock: what holds the offset may be what is corrupt."""
         limits = self._limits
         store = RocksStore(
-            self._directory, self._cache, bytes_max=limits.bytes_max, ttl_s=limits.ttl_ms // 1_000
+            self._premises.directory,
+            self._cache,
+            bytes_max=limits.bytes_max,
+            ttl_s=limits.ttl_ms // 1_000,
+            is_read_only=is_read_only,
         )
         whole = _Whole(store)
         try:
             # What was written before it was opened again is among them, and was counted.
             self._entries_before = self._entries_before if self._written else store.entries
-            self._durable = store.next_offset
+            self._durable = self._read_to = store.next_offset
+            self._source = self._source or store.source
         except StoreFault:
-            self._close(_ReadOnly(store, inf))
+            self._close(_ReadOnly(store))
             raise
-        self._read_to = self._durable
         return whole
 
-    def _move_aside(self, why: str) -> None:
-        """Keep the last one that was of no use, for whoever wants to know why."""
-        aside = self._directory.with_name(f"{self._directory.name}{ASIDE}")
-        shutil.rmtree(aside, ignore_errors=True)
+    def _not_opened(self, fault: StoreFault) -> _ReadOnly:
+        if fault.code == "locked":
+            log.warning(
+                "%s is left alone, and no answers are kept on disk for now: %s", self._premises, fault
+            )
+            return _ReadOnly(None)
+        return self._read_only(self._readable(), fault)
+
+    def _readable(self) -> RocksStore | None:
         try:
-            self._directory.rename(aside)
-            # Its day begins now.
-            aside.touch()
-        except OSError as trouble:
-            log.warning("%s is of no use (%s) and stays: %s", self._directory, why, trouble.strerror)
-        else:
-            log.warning("%s moved to %s and is filled anew: %s", self._directory, aside.name, why)
+            return self._open(is_read_only=True).store
+        except StoreFault:
+            return None
 
     def _mark(self, fault: StoreFault) -> None:
-        """A read went wrong: this answer is missing, and the next start moves the store aside."""
+        """A file is damaged: answers are missing, and the next start moves the store aside."""
         if not self._is_marked:
             self._is_marked = True
-            log.warning(
-                "%s cannot be read everywhere (%s): the next start fills it anew", self._directory, fault
-            )
-            try:
-                (self._directory / _MARK).touch()
-            except OSError:
-                log.warning("%s could not be marked", self._directory)
+            self._premises.mark(fault)
 
     def _turn_read_only(self, state: _State, fault: StoreFault) -> None:
+        """Where it is corrupt, opening it again would only bring the next error: a start fills it anew."""
         if state is self._state:
+            if fault.code == "corrupt":
+                self._mark(fault)
             self._state = self._read_only(state.store, fault)
 
     def _read_only(self, store: RocksStore | None, fault: StoreFault) -> _ReadOnly:
-        log.warning("%s is read-only, and new answers are not kept on disk: %s", self._directory, fault)
-        return _ReadOnly(store, self._clock.now_ms() + RETRY_MS)
+        log.warning("%s is read-only, and new answers are not kept on disk: %s", self._premises, fault)
+        return _ReadOnly(store, is_tried_again=fault.code != "corrupt")
 
-    def _tried_again(self, state: _ReadOnly) -> _State:
-        """The store opened anew, as it must be after an error of the disk, once there may be room."""
-        now_ms = self._clock.now_ms()
-        if now_ms < state.retry_at_ms:
-            return state
+    def recover(self) -> None:
+        """Write again, where that is possible now; what was missed meanwhile, the next start reads."""
+        state = self._state
+        if isinstance(state, _ReadOnly) and state.is_tried_again:
+            store = self._written_again(state)
+            if store is not None:
+                self._state = _Gapped(store)
+                # They may have changed while it was opened.
+                self.bound(self._limits)
+                log.warning("%s can be written again", self._premises)
+
+    def _written_again(self, state: _ReadOnly) -> RocksStore | None:
+        """A store that takes something, at no risk for the one that can be read.
+
+        1. RocksDB gets over a full disk by itself.
+        2. Any other error of a disk needs the store opened anew, which is in vain while that takes nothing.
+        3. What is open to be written must be closed before; what is open to be read only stays, until the
+           other is there.
+        """
         store = state.store
+        holds_it = store is not None and not store.is_read_only
+        if store is not None and holds_it and _takes(store):
+            return store
+        if not self._premises.has_room():
+            return None
+        if holds_it:
+            # A moment of misses, and only where all speaks for it.
+            self._state = _ReadOnly(None)
+            self._close(state)
         try:
-            if shutil.disk_usage(self._directory.parent).free >= _ROOM_BYTES:
-                self._close(state)
-                store = None
-                store = self._open().store
-                store.write((), self._durable)
-                log.warning("%s can be written again", self._directory)
-                return _Gapped(store)
+            opened = self._opened_as_ours()
         except StoreFault as fault:
-            if fault.code == "corrupt":
-                self._mark(fault)
-        except OSError:
-            pass
-        return _ReadOnly(store, now_ms + RETRY_MS)
+            self._not_recovered(fault, self._readable() if holds_it else store)
+            return None
+        if not holds_it:
+            self._close(state)
+        if _takes(opened):
+            return opened
+        self._state = _ReadOnly(opened)
+        return None
+
+    def _not_recovered(self, fault: StoreFault, readable: RocksStore | None) -> None:
+        if fault.code == "corrupt":
+            self._mark(fault)
+        self._state = _ReadOnly(readable, is_tried_again=fault.code != "corrupt")
+
+    def _opened_as_ours(self) -> RocksStore:
+        """Opened when its changelog is known already: what is of another, or too old, is removed now."""
+        store = self._open().store
+        if self._is_void or not self._is_ours(store):
+            self._close(_ReadOnly(store))
+            self._premises.empty()
+            store = self._open().store
+            self._is_void = False
+        if self._source is not None and store.source != self._source:
+            store.belong_to(self._source)
+        return store
+
+    def _is_ours(self, store: RocksStore) -> bool:
+        return self._source is None or is_of(
+            self._source, stored_source=store.source, stored=store.next_offset
+        )
+
+
+def _takes(store: RocksStore) -> bool:
+    try:
+        store.try_out()
+    except StoreFault:
+        return False
+    return True
 
 
 def _key_of(change: Change) -> bytes | None:

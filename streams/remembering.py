@@ -87,6 +87,13 @@ class _Reading:
     def next_offset(self) -> int | None:
         return self._memory.next_offset
 
+    @property
+    def source(self) -> str | None:
+        return self._memory.source
+
+    def belong_to(self, source: str) -> None:
+        self._memory.belong_to(source)
+
     def restore(self, changes: Sequence[Change]) -> None:
         self._memory.restore(changes)
 
@@ -101,6 +108,8 @@ class Memories(Service):
 
     abstract = False
     mundane_level = "debug"
+    retry_s = 5.0
+    """A store that takes nothing is tried again after so long; where there seems to be room, with 8 MiB."""
 
     def __init__(
         self,
@@ -185,11 +194,21 @@ class Memories(Service):
                     self._use(held)
                 if await self._restore(held, memory):
                     self._use(held)
-                await held.let_go.wait()
+                await self._until_let_go(held, memory)
             finally:
                 held.is_usable, held.memory = False, None
                 self._past = summed((self._past, without_stock(memory.stats())))
                 await asyncio.to_thread(memory.close)
+
+    async def _until_let_go(self, held: _Partition, memory: PartitionMemory) -> None:
+        """While it is ours: have a store that takes nothing tried again, off the loop."""
+        while held.is_wanted:
+            try:
+                async with asyncio.timeout(self.retry_s):
+                    await held.let_go.wait()
+            except TimeoutError:
+                if memory.stats().read_only:
+                    await asyncio.to_thread(memory.recover)
 
     async def _restore(self, held: _Partition, memory: PartitionMemory) -> bool:
         async with self._at_once:

@@ -14,8 +14,9 @@ from typing import Any
 
 import confluent_kafka as ck
 from aiokafka.errors import TopicAuthorizationFailedError
+from confluent_kafka.admin import AdminClient
 
-from streams.core.restoring import begin_at
+from streams.core.restoring import begin_at, is_of
 from streams.ports import Change, Restorable
 
 # What is handed to a memory at once: one write of the store, and one look whether it is still wanted. Larger
@@ -71,6 +72,7 @@ class Changelog:
 
     def __init__(self, topic: str, options: Mapping[str, Any]) -> None:
         self.topic = topic
+        self._asking = options
         self._options = {**options, **_OPTIONS}
 
     def restore(
@@ -82,8 +84,9 @@ class Changelog:
     ) -> bool:
         """Have a memory take in what it does not know yet; False if it is wanted no more. Blocks.
 
-        While no broker answers it asks again; a position that retention took away meanwhile begins anew. Who
-        may not read the topic never will, and stops the worker.
+        A memory of another topic begins anew, also where that had the same name and was deleted. While no
+        broker answers it asks again; a position that retention took away meanwhile begins anew. Who may not
+        read the topic never will, and stops the worker.
         """
         complained_of: set[int] = set()
         while is_wanted():
@@ -113,12 +116,15 @@ class Changelog:
     ) -> bool:
         place = ck.TopicPartition(self.topic, partition)
         low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_WITHIN_S)
-        begin = begin_at(memory.next_offset, low, high)
+        source = self._source(consumer)
+        is_ours = is_of(source, stored_source=memory.source, stored=memory.next_offset)
+        begin = begin_at(memory.next_offset, low, high, is_ours=is_ours)
         if begin.is_anew:
             log.warning(
                 "memory %d: what it holds is no part of %s any more: begun anew", partition, self.topic
             )
             memory.clear()
+        memory.belong_to(source)
         progress.position, progress.end = begin.offset, high
         if begin.offset < high:
             consumer.assign([ck.TopicPartition(self.topic, partition, begin.offset)])
@@ -134,6 +140,21 @@ class Changelog:
                     raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))  # noqa: SLF001
             consumer.unassign()
         return True
+
+    def _source(self, consumer: ck.Consumer) -> str:
+        """The topic's name and its id, which no other topic ever has; of brokers without ids, the cluster's.
+
+        A consumer does not tell topics' ids: an admin client of a moment does, once for each partition that
+        comes.
+        """
+        topics = ck.TopicCollection([self.topic])
+        asked = AdminClient(dict(self._asking)).describe_topics(topics, request_timeout=_ANSWER_WITHIN_S)
+        topic_id = asked[self.topic].result().topic_id
+        if topic_id is not None and (
+            topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()
+        ):
+            return f"{self.topic} {topic_id}"
+        return f"{self.topic} in {consumer.list_topics(self.topic, _ANSWER_WITHIN_S).cluster_id}"
 
     def _take_in(self, consumer: ck.Consumer, memory: Restorable, progress: Progress) -> None:
         # `consume` alone would wait for a full batch, or its whole time.

@@ -1,6 +1,7 @@
 """One RocksDB on disk: memos by question, and the offset up to which the changelog was taken in.
 
-The only place that knows rocksdict; what goes wrong there leaves as a `StoreFault`. Expiry and eviction are
+The only place that knows rocksdict; what goes wrong there leaves as a `StoreFault`. Beside the offset stands
+which changelog that is an offset of. Expiry and eviction are
 RocksDB's own FIFO compaction: files are as old as what was written to them, the oldest is dropped whole once
 all files together are too large or it is older than any answer may stand. Nothing is scanned, and nothing
 rewritten but small neighbouring files into larger ones (docs/decisions/0012 measured it).
@@ -8,15 +9,20 @@ rewritten but small neighbouring files into larger ones (docs/decisions/0012 mea
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from struct import pack, unpack
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import rocksdict as rocks
 
 _MEMOS = "memos"
 _NEXT_OFFSET = b"next offset"
+_SOURCE = b"source"
+_TRIED = b"tried"
 # 16 MiB hold some 20,000 memos, which become a file of 6 MiB; four such files become one of 23 MiB, and stay.
 # Larger files would leave too much at once, smaller ones would have a look-up ask more filters.
 _WRITE_BUFFER_BYTES = 16 << 20
@@ -27,6 +33,21 @@ _BUFFERS_BYTES_MAX = 64 << 20
 _LOG_BYTES_MAX = 64 << 20
 _OFFSETS_BUFFER_BYTES = 256 << 10
 _BLOOM_BITS = 10
+# rocksdict keeps the interpreter to itself while it opens a store, whatever thread that is in, and what takes
+# its time there is the log: 6 ms for each MiB on an idle machine, 20 ms on a busy one. A longer log than this
+# is written into files by a child before; flushing and closing let other threads run.
+_LOG_BYTES_QUICK = 2 << 20
+_CHILD = "import sys, rocksdict; rocksdict.Rdict(sys.argv[1]).close()"
+# It takes some 0.3 s. One that hangs is killed, and the log is read here.
+_CHILD_S_MAX = 10.0
+# How RocksDB begins to say that a living process has the store, which may be this one.
+_HELD = ("IO error: While lock file: ", "IO error: lock hold by current process")
+# How rocksdict ends what went wrong with a file of its own: no space left on device (os error 28).
+_OF_THE_SYSTEM = " (os error "
+# A file that should be there is not, and neither time nor room brings it back.
+_GONE = "IO error: No such file or directory"
+# What rocksdict and RocksDB write where they open a store.
+_NOT_LINKED = frozenset({"rocksdict-config.json", "LOCK", "LOG"})
 
 Fault = Literal["corrupt", "locked", "unwritable"]
 
@@ -51,12 +72,14 @@ class BlockCache:
 class RocksStore:
     """An open store. Every method raises a `StoreFault`, and nothing else."""
 
-    def __init__(self, directory: Path, cache: BlockCache, *, bytes_max: int, ttl_s: int) -> None:
+    def __init__(
+        self, directory: Path, cache: BlockCache, *, bytes_max: int, ttl_s: int, is_read_only: bool = False
+    ) -> None:
+        self.is_read_only = is_read_only
+        """Opened only to be read: it holds no lock, and needs nothing that could be written."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._db = rocks.Rdict(
-                str(directory), _offsets_shape(cache), {_MEMOS: _memos_shape(cache, bytes_max)}
-            )
+            opened = _opened_to_read if is_read_only else _opened_to_write
+            self._db = opened(directory, _offsets_shape(cache), _memos_shape(cache, bytes_max))
             self._memos = self._db.get_column_family(_MEMOS)
             self._family: rocks.ColumnFamily | None = self._db.get_column_family_handle(_MEMOS)
             self._unlogged = rocks.WriteOptions()
@@ -67,7 +90,7 @@ class RocksStore:
             raise _fault(trouble) from None
 
     def __repr__(self) -> str:
-        return "<RocksStore>"
+        return "<RocksStore, to be read>" if self.is_read_only else "<RocksStore>"
 
     def get(self, key: bytes) -> bytes | None:
         """What stands under a key."""
@@ -104,9 +127,33 @@ class RocksStore:
     @property
     def next_offset(self) -> int | None:
         """As it was written last."""
+        found = self._told(_NEXT_OFFSET)
+        return None if found is None else int(unpack(">q", found)[0])
+
+    @property
+    def source(self) -> str | None:
+        """The changelog that it is filled from, as it was told last."""
+        found = self._told(_SOURCE)
+        return None if found is None else found.decode()
+
+    def belong_to(self, source: str) -> None:
+        """Be filled from this changelog from now on."""
+        self._tell(_SOURCE, source.encode())
+
+    def try_out(self) -> None:
+        """Write something, to find out whether that is possible."""
+        self._tell(_TRIED, b"")
+
+    def _told(self, key: bytes) -> bytes | None:
         try:
-            found = self._db.get(_NEXT_OFFSET)
-            return None if found is None else int(unpack(">q", found)[0])
+            found: bytes | None = self._db.get(key)
+        except Exception as trouble:
+            raise _fault(trouble) from None
+        return found
+
+    def _tell(self, key: bytes, value: bytes) -> None:
+        try:
+            self._db.put(key, value)
         except Exception as trouble:
             raise _fault(trouble) from None
 
@@ -128,6 +175,8 @@ class RocksStore:
 
     def bound(self, *, bytes_max: int, ttl_s: int) -> None:
         """Limits that hold from the next file on; options that rocksdict has no other words for."""
+        if self.is_read_only:
+            return
         try:
             self._memos.set_options(
                 {
@@ -159,6 +208,45 @@ class RocksStore:
             fault = _fault(problems[0])
             problems.clear()
             raise fault
+
+
+def _opened_to_write(directory: Path, offsets: rocks.Options, memos: rocks.Options) -> rocks.Rdict:
+    directory.mkdir(parents=True, exist_ok=True)
+    _shorten_log(directory)
+    return rocks.Rdict(str(directory), offsets, {_MEMOS: memos})
+
+
+def _opened_to_read(directory: Path, offsets: rocks.Options, memos: rocks.Options) -> rocks.Rdict:
+    """Through links, for rocksdict writes a file of its own where it opens a store, also to read it only.
+
+    RocksDB opens all files at once and holds them: the links are needed no longer than that. Where not even
+    they can be made, the store's own directory may still take the few bytes.
+    """
+    files = [file.absolute() for file in directory.iterdir() if file.name not in _NOT_LINKED]
+    access = rocks.AccessType.read_only(error_if_log_file_exist=False)
+    try:
+        with TemporaryDirectory(prefix="penstock-") as links:
+            for file in files:
+                Path(links, file.name).symlink_to(file)
+            return rocks.Rdict(links, offsets, {_MEMOS: memos}, access)
+    except OSError:
+        return rocks.Rdict(str(directory), offsets, {_MEMOS: memos}, access)
+
+
+def _shorten_log(directory: Path) -> None:
+    """Leave little of the log to be read here: what a kill or a full disk leaves may be tens of MiB."""
+    if sum(log.stat().st_size for log in directory.glob("*.log")) > _LOG_BYTES_QUICK:
+        try:
+            subprocess.run(
+                [sys.executable, "-P", "-c", _CHILD, str(directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_CHILD_S_MAX,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return
 
 
 def _memos_shape(cache: BlockCache, bytes_max: int) -> rocks.Options:
@@ -199,10 +287,17 @@ def _shape(buffer_bytes: int) -> rocks.Options:
 
 def _fault(trouble: Exception) -> StoreFault:
     """What RocksDB's words mean: rocksdict raises them as bare `Exception`s."""
+    if isinstance(trouble, OSError):
+        return StoreFault("unwritable", trouble.strerror or str(trouble))
     detail = str(trouble).split("\n", 1)[0]
-    if "lock" in detail.lower() and "IO error" in detail:
+    if detail.endswith(")") and _OF_THE_SYSTEM in detail:
+        return StoreFault("unwritable", detail.partition(_OF_THE_SYSTEM)[0])
+    # By how it begins: what follows may name the directory, and that may be called anything.
+    if detail.startswith(_HELD):
         return StoreFault("locked", "another process has it open")
-    if isinstance(trouble, OSError) or detail.startswith("IO error"):
+    if detail.startswith(_GONE):
+        return StoreFault("corrupt", "a file is missing")
+    if detail.startswith("IO error"):
         return StoreFault("unwritable", _reason(detail))
     return StoreFault("corrupt", detail.partition(":")[0])
 

@@ -10,18 +10,18 @@ from schemas.memory import Memo
 class Recent:
     """At most so many memos by their question; the one that was not used for the longest time goes first."""
 
-    __slots__ = ("_entries", "_entries_max", "evicted")
+    __slots__ = ("_entries", "entries_max", "evicted")
 
     def __init__(self, entries_max: int) -> None:
         self._entries: OrderedDict[str, Memo] = OrderedDict()
-        self._entries_max = entries_max
+        self.entries_max = entries_max
         self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"<Recent [{len(self)} of at most {self._entries_max}]>"
+        return f"<Recent [{len(self)} of at most {self.entries_max}]>"
 
     def get(self, question: str) -> Memo | None:
         """The memo of a question, which is the one used last from now on."""
@@ -34,7 +34,7 @@ class Recent:
         """Keep a memo in place of what was known of its question."""
         self._entries[memo.question_digest] = memo
         self._entries.move_to_end(memo.question_digest)
-        if len(self._entries) > self._entries_max:
+        if len(self._entries) > self.entries_max:
             self._shrink()
 
     def drop(self, question: str) -> None:
@@ -43,7 +43,7 @@ class Recent:
 
     def bound(self, entries_max: int) -> None:
         """Keep no more than so many from now on."""
-        self._entries_max = entries_max
+        self.entries_max = entries_max
         self._shrink()
 
     def clear(self) -> None:
@@ -51,6 +51,6 @@ class Recent:
         self._entries.clear()
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._entries_max:
+        while len(self._entries) > self.entries_max:
             self._entries.popitem(last=False)
             self.evicted += 1

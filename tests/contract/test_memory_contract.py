@@ -9,7 +9,6 @@ import pytest
 from memos import DAY_MS, HOUR_MS, LIMITS, NOW_MS, change, digest, memo, placed, tombstone
 
 from schemas.wire import encode
-from streams.clock import ManualClock
 from streams.ports import PartitionMemory, Placed
 from streams.recalling import MemoryMemory
 from streams.remembered import RocksMemory
@@ -24,7 +23,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
         if request.param == "process":
             one: PartitionMemory = MemoryMemory(LIMITS)
         else:
-            one = RocksMemory(tmp_path / str(len(made)), LIMITS, BlockCache(1 << 20), ManualClock())
+            one = RocksMemory(tmp_path / str(len(made)), LIMITS, BlockCache(1 << 20))
         made.append(one)
         return one
 
@@ -130,6 +129,43 @@ def test_a_restore_takes_changes_in_their_order(memory):
     memory.restored(4)
     assert memory.look_up([digest("a")], NOW_MS) is None
     assert memory.look_up([digest("b")], NOW_MS) == memo("b", action="block")
+
+
+def test_what_is_restored_never_takes_the_place_of_what_was_remembered_since(memory):
+    """A partition that is asked while it is restored: `warm`."""
+    memory.remember([placed("a", action="block"), placed("b", action="block")], 1_000)
+    memory.remember([placed("refused", action="block")], -1)
+    memory.restore([change("a", 400), tombstone("b", 401), change("refused", 402), change("c", 403)])
+    memory.restored(1_000)
+    for name in ("a", "b", "refused"):
+        assert memory.look_up([digest(name)], NOW_MS) == memo(name, action="block")
+    assert memory.look_up([digest("c")], NOW_MS) is not None
+
+
+def test_what_is_restored_and_is_newer_takes_the_place_of_what_was_remembered(memory):
+    memory.remember([placed("a")], 400)
+    memory.restore([change("a", 400), change("a", 500, action="block")])
+    memory.restored(501)
+    memory.remember([placed(number) for number in range(LIMITS.entries_max)], 600)
+    found = memory.look_up([digest("a")], NOW_MS)
+    assert found is None or found.action == "block", "it may have left the process, and is on disk"
+
+
+def test_it_says_whose_it_is_until_it_is_begun_anew(memory):
+    assert memory.source is None
+    memory.belong_to("memory 1")
+    memory.restored(7)
+    assert memory.source == "memory 1"
+    memory.clear()
+    assert memory.source is None
+
+
+def test_what_was_always_written_has_nothing_to_recover_from(memory):
+    memory.restored(0)
+    memory.remember([placed("a")], 0)
+    memory.recover()
+    assert not memory.stats().read_only
+    assert (memory.next_offset, memory.stats().entries) == (1, 1)
 
 
 def test_records_that_are_no_memos_are_passed_by(memory):

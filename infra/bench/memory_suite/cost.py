@@ -87,7 +87,7 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     sqlite.fill(map(memo, range(entries)))
     # Where a worker looks for partition 0. Its offset is not written: the changelog of the puts is empty.
     place = arena.directory / "cost" / str(_PARTITION)
-    ours = RocksMemory(place, LIMITS, BlockCache(_CACHE_BYTES), SystemClock())
+    ours = RocksMemory(place, LIMITS, BlockCache(_CACHE_BYTES))
     for number in range(entries):
         ours.remember([placed(number)], number)
     # As a worker does once it has started: what stands is not looked at again and again by the collector.
@@ -159,7 +159,7 @@ async def _puts(arena: Arena, sqlite: Sqlite, entries: int, effort: Effort) -> S
     memories = Memories(
         MemorySettings(bytes_max=LIMITS.bytes_max),
         directory=arena.directory / "cost",
-        open_memory=lambda directory, limits: RocksMemory(directory, limits, cache, clock),
+        open_memory=lambda directory, limits: RocksMemory(directory, limits, cache),
         changelog=Changelog(arena.topic("memory"), librdkafka_options(kafka, arena.bootstrap)),
         publisher=publisher,
         clock=clock,

@@ -15,7 +15,6 @@ from infra.bench.report import Finding
 from infra.kafka import librdkafka_options, producer_options
 from schemas.settings import KafkaSettings
 from schemas.wire import encode
-from streams.clock import SystemClock
 from streams.remembered import RocksMemory
 from streams.restoring import Changelog, Progress
 from streams.rocks import BlockCache
@@ -37,9 +36,7 @@ def run(arena: Arena, effort: Effort) -> Iterable[Finding]:
     peer: list[float] = []
     for turn in range(effort.rounds):
         peer.append(_read_per_second(arena, topic, records))
-        store = RocksMemory(
-            arena.directory / f"restored-{turn}", LIMITS, BlockCache(_CACHE_BYTES), SystemClock()
-        )
+        store = RocksMemory(arena.directory / f"restored-{turn}", LIMITS, BlockCache(_CACHE_BYTES))
         ours.append(_per_second(changelog, store, records))
         store.close()
     per_second, read = median(ours), median(peer)

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from infra.bench.engine_suite.memory import resident_mb
 from infra.bench.memory_suite.memos import LIMITS, placed
-from streams.clock import SystemClock
 from streams.remembered import RocksMemory
 from streams.rocks import BlockCache
 
@@ -43,7 +42,7 @@ class Ours:
 
     def __init__(self, directory: Path) -> None:
         limits = LIMITS._replace(bytes_max=_BYTES_MAX)
-        self._memory = RocksMemory(directory, limits, BlockCache(_CACHE_BYTES), SystemClock())
+        self._memory = RocksMemory(directory, limits, BlockCache(_CACHE_BYTES))
         self._memory.restored(0)
 
     def put(self, number: int) -> None:

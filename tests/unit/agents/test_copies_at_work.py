@@ -508,7 +508,7 @@ class CopiesAtWorkOnDisk(CopiesAtWork):
     """The same over RocksDB."""
 
     def opened(self, directory: Path, _limits: MemoryLimits) -> PartitionMemory:
-        return RocksMemory(directory, self.limits, BlockCache(1 << 20), LoopClock())
+        return RocksMemory(directory, self.limits, BlockCache(1 << 20))
 
 
 TestCopiesAtWork = CopiesAtWork.TestCase

@@ -18,7 +18,6 @@ from memos import HOUR_MS, LIMITS, NOW_MS, digest, memo
 
 from schemas.memory import Memo
 from schemas.wire import encode
-from streams.clock import ManualClock
 from streams.core.restoring import begin_at
 from streams.ports import Change, PartitionMemory, Placed
 from streams.recalling import MemoryMemory
@@ -68,7 +67,7 @@ class Remembering(RuleBasedStateMachine):
 
     def opened(self, directory: Path) -> PartitionMemory:
         self.at = directory
-        return RocksMemory(directory, LIMITS_HERE, BlockCache(1 << 20), ManualClock())
+        return RocksMemory(directory, LIMITS_HERE, BlockCache(1 << 20))
 
     def catch_up(self):
         begin = begin_at(self.memory.next_offset, 0, len(self.log))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from deadline import eventually
 from memos import NOW_MS, change, digest, memo
+from msgspec.structs import replace
 from stages import FakePublisher, callbacks_ran
 
 from schemas.settings import MemorySettings
@@ -18,8 +19,8 @@ from streams.clock import ManualClock
 from streams.ports import PublishError
 from streams.recalling import MemoryMemory
 from streams.remembered import RocksMemory
-from streams.remembering import Memories
-from streams.rocks import BlockCache
+from streams.remembering import Memories, limits_of
+from streams.rocks import BlockCache, StoreFault
 
 WITHIN_S = 10.0
 
@@ -248,6 +249,48 @@ async def test_limits_that_change_while_a_store_is_opened_hold_for_it(make):
     assert bench.memories.status().figures.entries == 4
 
 
+async def test_a_memory_that_takes_nothing_is_tried_again_and_again_off_the_loop(make, tmp_path: Path):
+    threads: list[int] = []
+
+    class Stubborn(MemoryMemory):
+        def recover(self):
+            threads.append(threading.get_ident())
+
+        def stats(self):
+            return replace(super().stats(), read_only=len(threads) < 3)
+
+    bench = await make()
+    bench.memories.retry_s = 0.01
+    bench.make = Stubborn
+    bench.memories.own({1})
+    await bench.until_usable(1)
+    await eventually(lambda: not bench.memories.status().figures.read_only, within_s=WITHIN_S)
+    await asyncio.sleep(0.05)
+    assert len(threads) == 3, "once it takes something, it is left alone"
+    assert threading.get_ident() not in threads
+
+
+async def test_a_store_that_is_opened_anew_answers_meanwhile_and_afterwards(make, tmp_path: Path):
+    """The loop asks all the time, also while the one is closed and the other is not there yet."""
+    bench = await make()
+    bench.memories.retry_s = 0.001
+    store = RocksMemory(tmp_path / "1", limits_of(MemorySettings(entries_max=0)), BlockCache(1 << 20))
+    bench.make = lambda _limits: store
+    bench.changelog.changes = {1: [change(number, number) for number in range(50)]}
+    bench.memories.own({1})
+    await bench.until_usable(1)
+    answered = 0
+    for _ in range(5):
+        store._turn_read_only(store._state, StoreFault("unwritable", "for a moment"))  # noqa: SLF001
+        async with asyncio.timeout(WITHIN_S):
+            while bench.memories.status().figures.read_only:
+                answered += bench.found(1, 3)
+                await asyncio.sleep(0)
+        assert bench.found(1, 3)
+    assert answered
+    assert not bench.memories.crashed
+
+
 async def test_what_may_take_long_is_not_done_by_the_loop(make):
     threads: list[tuple[str, int]] = []
 
@@ -313,8 +356,7 @@ async def test_while_a_memory_is_begun_anew_nobody_asks_it_and_what_is_ordered_m
 
 async def test_a_store_may_be_begun_anew_again_and_again_while_it_is_asked(make, tmp_path: Path):
     bench = await make(mode="warm")
-    clock = ManualClock(wall_ms=NOW_MS)
-    bench.make = lambda limits: RocksMemory(tmp_path / "1", limits, BlockCache(1 << 20), clock)
+    bench.make = lambda limits: RocksMemory(tmp_path / "1", limits, BlockCache(1 << 20))
     bench.changelog.changes = {1: [change(number, number) for number in range(50)]}
     bench.changelog.anew = 4
     bench.memories.own({1})
