@@ -461,7 +461,8 @@ class MemorySettings(_Branch, frozen=True, kw_only=True):
     bytes_max: Annotated[
         int,
         Meta(
-            ge=1 << 20,
+            # Whole files go, of 23 MiB once they are merged: with less, most or all of what there is.
+            ge=64 << 20,
             le=1 << 40,
             description="Most bytes on disk, for each partition; the oldest answers go first.",
             extra=LIVE,

@@ -165,6 +165,10 @@ TOGETHER = [
         ),
     ),
     (
+        "[memory]\nbytes_max = 6000000",
+        "memory.bytes_max = 6000000 (FILE:2): must be a whole number from 67108864 to 1099511627776",
+    ),
+    (
         "[memory]\nttl_hours_max = 200",
         (
             "memory.ttl_hours_max = 200 (FILE:2), topics.memory_retention_hours = 168 (default): "
