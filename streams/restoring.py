@@ -148,7 +148,9 @@ class Changelog:
         comes.
         """
         topics = ck.TopicCollection([self.topic])
-        asked = AdminClient(dict(self._asking)).describe_topics(topics, request_timeout=_ANSWER_WITHIN_S)
+        # Kept until it has answered: one that nobody refers to takes its questions along.
+        admin = AdminClient(dict(self._asking))
+        asked = admin.describe_topics(topics, request_timeout=_ANSWER_WITHIN_S)
         topic_id = asked[self.topic].result().topic_id
         if topic_id is not None and (
             topic_id.get_most_significant_bits() or topic_id.get_least_significant_bits()

@@ -160,6 +160,16 @@ async def test_a_topic_made_anew_begins_the_memory_anew(start, settings):
     await first.own(0)
     await first.remember(0, *range(20))
     await first.memories.stop()
+    await make_anew(settings)
+    again = await start("a")
+    await again.own(0)
+    assert not any(again.found(0, *range(20)))
+    await again.remember(0, "new")
+    assert again.found(0, "new") == [True]
+
+
+async def make_anew(settings: Settings) -> None:
+    """The topic of the memories: deleted, and made under the same name."""
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
     name = Topics.of(settings.topics).memory
     admin.delete_topics([name])[name].result(WITHIN_S)
@@ -167,11 +177,53 @@ async def test_a_topic_made_anew_begins_the_memory_anew(start, settings):
         lambda: asyncio.to_thread(lambda: name not in reach(settings).partitions), within_s=WITHIN_S
     )
     ensure(settings, reach(settings))
+
+
+async def test_a_topic_made_anew_that_has_grown_past_the_stores_offset_is_another_all_the_same(
+    start, settings
+):
+    first = await start("a")
+    await first.own(0)
+    await first.remember(0, *range(20))
+    await first.memories.stop()
+    await make_anew(settings)
+    second = await start("b")
+    await second.own(0)
+    await second.remember(0, *range(100, 150))
+
     again = await start("a")
     await again.own(0)
+    assert again.memories.status().restored == 50
+    assert all(again.found(0, *range(100, 150)))
     assert not any(again.found(0, *range(20)))
-    await again.remember(0, "new")
-    assert again.found(0, "new") == [True]
+    await again.memories.stop()
+
+    once_more = await start("a")
+    await once_more.own(0)
+    assert once_more.memories.status().restored == 0, "it is known now"
+
+
+async def test_a_store_of_another_prefix_is_begun_anew(start, settings):
+    first = await start("a")
+    await first.own(0)
+    await first.remember(0, *range(20))
+    await first.memories.stop()
+    theirs = replace(settings, topics=replace(settings.topics, prefix=f"{settings.topics.prefix}x"))
+    ensure(theirs, reach(theirs))
+    await remembered_by(Worker(theirs, "b"), *range(100, 150))
+    ours = Worker(theirs, "a")
+    await ours.memories.start()
+    await ours.own(0)
+    assert all(ours.found(0, *range(100, 150)))
+    assert not any(ours.found(0, *range(20)))
+    await ours.stop()
+
+
+async def remembered_by(worker: Worker, *names: object) -> None:
+    await worker.memories.start()
+    await worker.own(0)
+    await worker.remember(0, *names)
+    await worker.stop()
 
 
 class Collected:
@@ -181,8 +233,15 @@ class Collected:
         self.changes: list[Change] = []
 
     @property
-    def next_offset(self) -> int:
-        return self.changes[-1].offset + 1 if self.changes else 0
+    def next_offset(self) -> int | None:
+        return self.changes[-1].offset + 1 if self.changes else None
+
+    @property
+    def source(self) -> str | None:
+        return None
+
+    def belong_to(self, source: str) -> None:
+        self.belongs_to = source
 
     def restore(self, changes: Sequence[Change]) -> None:
         self.changes.extend(changes)
