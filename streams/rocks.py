@@ -288,7 +288,7 @@ def _shape(buffer_bytes: int) -> rocks.Options:
 def _fault(trouble: Exception) -> StoreFault:
     """What RocksDB's words mean: rocksdict raises them as bare `Exception`s."""
     if isinstance(trouble, OSError):
-        return StoreFault("unwritable", trouble.strerror or str(trouble))
+        return StoreFault("unwritable", trouble.strerror or str(trouble).partition(_OF_THE_SYSTEM)[0])
     detail = str(trouble).split("\n", 1)[0]
     if detail.endswith(")") and _OF_THE_SYSTEM in detail:
         return StoreFault("unwritable", detail.partition(_OF_THE_SYSTEM)[0])
