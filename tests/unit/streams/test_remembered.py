@@ -378,7 +378,7 @@ print(memory.look_up([digest("a")], NOW_MS) is not None, memory.stats().read_onl
 
 
 def test_a_long_log_is_written_into_files_before_the_interpreter_is_held(opened: Open, tmp_path: Path):
-    """By what RocksDB noted down, since a span would be of the machine: nothing of the log was left to read."""
+    """By what RocksDB noted down, since a span would be of the machine: nothing of it was left to read."""
     limits = LIMITS._replace(entries_max=1)
     memory = opened(limits=limits)
     memory.restored(0)
