@@ -7,19 +7,24 @@ what has the right shape is judged further as if the rest were right (`mending`)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import msgspec
+from msgspec.structs import replace
 
-from infra.mending import Mended, common, mended
-from infra.shapes import Shape, located, problems_of
-from infra.word_lists import Inlined, TermsInFile, inlined
+from infra.mending import BESIDE_THE_TEST, Mended, common, mended
+from infra.shapes import Shape, missed, problems_of
+from infra.word_lists import Inlined, TermsInFile, WordLists
 from schemas.policy import Label, Policy, Prompt, RepetitionRule, Rule, TermsRule
 from streams.core import vetting
 from streams.core.examples import example_problems
 from streams.core.vetting import PolicyProblem
+
+MISTAKES_MAX = 1_000
+"""Told at once. Who made so many has one cause for most of them, and a report for people an end."""
 
 # The sections whose elements are judged one by one.
 _ELEMENTS: Mapping[str, tuple[Shape, ...]] = {
@@ -58,10 +63,11 @@ def drafted(table: Any, directory: Path) -> Draft:
     if not isinstance(table, dict):
         return Draft(_policy({}, {}), ((PolicyProblem("$", "must be a table"), ""),))
     rules = table.get("rules")
-    lists = [inlined(rule, directory) for rule in rules] if isinstance(rules, list) else []
+    word_lists = WordLists(directory)
+    lists = [word_lists.inlined(rule) for rule in rules] if isinstance(rules, list) else []
     if lists:
         table = table | {"rules": [one.rule for one in lists]}
-    shape = [*_of_document(table), *_of_lists(table, lists), *_of_elements(table, lists)]
+    shape = chain(_of_document(table), _of_lists(table, lists), _of_elements(table, lists))
     sound = {section: _sound(table, section) for section in _ELEMENTS}
     policy = _policy(table, sound)
     # A label that has a mistake in its name may be the one that a rule names.
@@ -69,8 +75,8 @@ def drafted(table: Any, directory: Path) -> Draft:
         "name" in label.fields for label in sound["labels"].mended
     )
     found = _of_sense(policy, sound, has_all_labels=has_all_labels)
-    deeper = [(_named(problem, sound, lists), "") for problem in found]
-    return Draft(policy, (*shape, *deeper))
+    deeper = ((_named(problem, sound, lists), "") for problem in found)
+    return Draft(policy, tuple(islice(chain(shape, deeper), MISTAKES_MAX)))
 
 
 def _of_document(table: Mapping[str, Any]) -> Iterator[Told]:
@@ -84,20 +90,27 @@ def _of_document(table: Mapping[str, Any]) -> Iterator[Told]:
 def _of_elements(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator[Told]:
     for section, shapes in _ELEMENTS.items():
         for at, element in enumerate(_listed(table.get(section))):
-            path, found = f"$.{section}[{at}]", list(problems_of(element, *shapes))
-            for problem in found:
-                yield (
-                    PolicyProblem(f"{path}{problem.path}", problem.reason, _rule_id(section, element)),
-                    problem.field,
-                )
-            # A rule without the terms of a file that could not be read has no other mistake.
-            is_told = found or (section == "rules" and lists[at].problems)
-            if section == "rules" and any("type" in (one.path[1:], one.missing) for one in found):
-                for problem in problems_of(common(element), RepetitionRule):
-                    where = PolicyProblem(f"{path}{problem.path}", problem.reason, _rule_id(section, element))
-                    yield where, problem.field
-            if not is_told and (missed := _missed(element, _CONVERTED[section])) is not None:
-                yield PolicyProblem(f"{path}{missed[0]}", missed[1], _rule_id(section, element)), ""
+            one = lists[at] if section == "rules" else Inlined(element, {})
+            for place, reason, field in _of_element(element, section, shapes, one):
+                problem = PolicyProblem(f"$.{section}[{at}]{place}", reason, _rule_id(section, element))
+                yield _from_its_list(problem, one), field
+
+
+def _of_element(
+    element: Any, section: str, shapes: tuple[Shape, ...], one: Inlined
+) -> Iterator[tuple[str, str, str]]:
+    """Place below the element, reason, and the field that should not be there."""
+    is_told, has_type = bool(one.problems), True
+    for problem in problems_of(element, *shapes):
+        is_told = True
+        has_type &= "type" not in (problem.path[1:], problem.missing)
+        yield problem.path, problem.reason, problem.field
+    if section == "rules" and not has_type:
+        for problem in problems_of(common(element), RepetitionRule):
+            yield problem.path, problem.reason, problem.field
+    # A rule without the terms of a file that could not be read has no other mistake.
+    if not is_told and (complaint := missed(element, _CONVERTED[section])) is not None:
+        yield *complaint, ""
 
 
 def _of_lists(table: Mapping[str, Any], lists: Sequence[Inlined]) -> Iterator[Told]:
@@ -117,13 +130,29 @@ def _of_sense(
         and _is_the_authors(problem, sound)
     ]
     yield from found
-    unsound = {
-        int(place["at"])
-        for problem in found
-        if (place := _OF_ELEMENT.match(problem.path)) and place["section"] == "rules"
-    }
-    unsound |= {at for at, rule in enumerate(sound["rules"].mended) if rule.fields}
-    yield from example_problems(policy, but=unsound)
+    places = [_OF_ELEMENT.match(problem.path) for problem in found]
+    of_rules = [place for place in places if place is not None and place["section"] == "rules"]
+    unsound = {int(place["at"]) for place in of_rules if _field(place["rest"]) not in _TRIED_WITHOUT}
+    unsound |= {at for at, rule in enumerate(sound["rules"].mended) if not rule.is_tried}
+    without_kinds = {int(place["at"]) for place in of_rules if _field(place["rest"]) == "kinds"}
+    tried = replace(policy, rules=_of_any_kind(policy.rules, without_kinds))
+    yield from (one for one in example_problems(tried, but=unsound) if _is_the_authors(one, sound))
+
+
+# Mistakes in these say nothing about what a rule matches; nor does it that there are too many of a type.
+_TRIED_WITHOUT = BESIDE_THE_TEST | {"type"}
+
+
+def _field(rest: str) -> str:
+    """The field that a place below an element is about."""
+    return re.split(r"[.\[]", rest.removeprefix("."), maxsplit=1)[0]
+
+
+def _of_any_kind(rules: Iterable[Rule], without: set[int]) -> tuple[Rule, ...]:
+    """The rules as they can be tried: one whose kinds are wrong would never apply."""
+    return tuple(
+        replace(rule, kinds=("moderate",)) if at in without else rule for at, rule in enumerate(rules)
+    )
 
 
 def _is_the_authors(problem: PolicyProblem, sound: Mapping[str, _Sound]) -> bool:
@@ -140,10 +169,19 @@ def _named(problem: PolicyProblem, sound: Mapping[str, _Sound], lists: Sequence[
         return problem
     number = sound[place["section"]].numbers[int(place["at"])]
     path = f"$.{place['section']}[{number}]{place['rest']}"
-    problem = problem._replace(path=path)
-    if (term := _OF_TERM.match(path)) and (origin := lists[number].origins.get(int(term["term"]))):
-        return problem._replace(path=f"$.rules[{number}].files", reason=f"{origin}: {problem.reason}")
-    return problem
+    # An id that has a mistake is still the name by which its author knows the rule.
+    if place["section"] != "rules":
+        return problem._replace(path=path)
+    own = _rule_id("rules", lists[number].rule)
+    return _from_its_list(problem._replace(path=path, rule_id=own), lists[number])
+
+
+def _from_its_list(problem: PolicyProblem, one: Inlined) -> PolicyProblem:
+    """A problem of a term that comes from a word list, told with the list's name and its line."""
+    term = _OF_TERM.match(problem.path)
+    if term is None or (origin := one.origins.get(int(term["term"]))) is None:
+        return problem
+    return problem._replace(path=f"$.rules[{term['rule']}].files", reason=f"{origin}: {problem.reason}")
 
 
 def _sound(table: Mapping[str, Any], section: str) -> _Sound:
@@ -155,15 +193,6 @@ def _sound(table: Mapping[str, Any], section: str) -> _Sound:
     return _Sound(tuple(one for _, one in made), tuple(at for at, _ in made))
 
 
-def _missed(element: Any, kind: Any) -> tuple[str, str] | None:
-    """What the codec has against an element, if anything: place and reason."""
-    try:
-        msgspec.convert(element, kind)
-    except msgspec.ValidationError as error:
-        return located(error)
-    return None
-
-
 def _policy(table: Mapping[str, Any], sound: Mapping[str, _Sound]) -> Policy:
     """The policy of all that is right; what is wrong is left to its default."""
     fields: dict[str, Any] = {"id": "draft", "version": 1}
@@ -171,7 +200,7 @@ def _policy(table: Mapping[str, Any], sound: Mapping[str, _Sound]) -> Policy:
         if (
             field.name in table
             and field.name not in _ELEMENTS
-            and _missed(table[field.name], field.type) is None
+            and missed(table[field.name], field.type) is None
         ):
             fields[field.name] = msgspec.convert(table[field.name], field.type)
     elements = {section: sound[section].elements if section in sound else () for section in _ELEMENTS}
@@ -183,4 +212,9 @@ def _listed(section: Any) -> list[Any]:
 
 
 def _rule_id(section: str, element: Any) -> str:
-    return str(element.get("id", "")) if isinstance(element, dict) and section == "rules" else ""
+    written = element.get("id") if isinstance(element, dict) and section == "rules" else None
+    return written[:_ID_SHOWN_MAX] if isinstance(written, str) else ""
+
+
+# As long as an id may be.
+_ID_SHOWN_MAX = 64

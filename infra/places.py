@@ -7,7 +7,11 @@ not judge: it only walks over keys, strings, lists and tables, once, and writes 
 from __future__ import annotations
 
 import re
+import tomllib
+from bisect import bisect_right
 from typing import NamedTuple
+
+import msgspec
 
 _BLANK = re.compile(r"(?:[\s,]|#[^\n]*)*")
 _KEY = re.compile(r"[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*'")
@@ -18,6 +22,9 @@ _STRINGS = {
     '"': re.compile(r'"(?:[^"\\]|\\.)*"'),
     "'": re.compile(r"'[^']*'"),
 }
+# A policy is five deep. Below this everything is told where the value stands that holds it: a key of 20,000
+# parts would else be 20,000 paths, each longer than the one before.
+DEPTH_MAX = 16
 
 
 class Place(NamedTuple):
@@ -32,6 +39,8 @@ class Places:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._is_json = text.lstrip().startswith("{")
+        self._lines = [0, *(end.end() for end in re.finditer("\n", text))]
         self._values: dict[str, int] = {"$": 0}
         self._keys: dict[str, int] = {}
         self._tables: dict[str, int] = {}
@@ -55,8 +64,13 @@ class Places:
             path = re.sub(r"(\.[^.\[]*|\[\d+\])\Z", "", path) if path != "$" else ""
         return self._place(self._values.get(path, 0))
 
+    def at(self, character: int) -> Place:
+        """Where the character of this number stands; the end for what is beyond it."""
+        return self._place(min(character, len(self._text)))
+
     def _place(self, at: int) -> Place:
-        return Place(self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at))
+        line = bisect_right(self._lines, at)
+        return Place(line, at - self._lines[line - 1] + 1)
 
     def _read(self) -> None:
         text, table = self._text, "$"
@@ -80,6 +94,7 @@ class Places:
         begin, is_list = at, self._text.startswith("[[", at)
         names, at = self._dotted(at + 1 + is_list)
         path = "$"
+        names = names[:DEPTH_MAX]
         for name in names[:-1]:
             path = self._inner(f"{path}.{name}")
         path = f"{path}.{names[-1]}"
@@ -101,7 +116,7 @@ class Places:
         begin = at
         names, at = self._dotted(at)
         path = table
-        for name in names:
+        for name in names[:DEPTH_MAX]:
             path = f"{path}.{name}"
             self._keys.setdefault(path, begin)
             self._values.setdefault(path, begin)
@@ -114,11 +129,19 @@ class Places:
             found = _KEY.match(self._text, self._skip(at))
             if found is None:
                 raise IndexError(at)
-            names.append(found[0].strip("\"'"))
+            names.append(self._unquoted(found[0]))
             at = self._skip(found.end())
             if not self._text.startswith(".", at):
                 return names, at
             at += 1
+
+    def _unquoted(self, key: str) -> str:
+        """A key as the parser reads it."""
+        if "\\" not in key or key.startswith("'"):
+            return key.strip("\"'")
+        if self._is_json:
+            return str(msgspec.json.decode(key))
+        return str(next(iter(tomllib.loads(f"{key} = 0"))))
 
     def _value(self, at: int, path: str) -> int:
         """Any value: its end."""

@@ -16,6 +16,13 @@ from infra import wording
 
 Shape = type[msgspec.Struct]
 
+# As many as any list of a policy may have.
+_ELEMENTS_MAX = 20_000
+_WRONG_ELEMENTS_MAX = 1_000
+# To look for the nearest word takes time; behind so many of one table nobody meant a field.
+_HINTS_MAX = 20
+_QUOTED_MAX = 100
+
 
 class Problem(NamedTuple):
     """One thing that is wrong, and where: below the table that was judged."""
@@ -38,12 +45,12 @@ def problems_of(table: Any, *shapes: Shape) -> Iterator[Problem]:
         yield _wrong_tag(table, tag, shapes)
         return
     fields = {field.name: field for field in msgspec.structs.fields(shape)}
-    for name in table:
-        if name not in fields and name != tag:
-            yield Problem("", _unknown(str(name), [*([tag] if tag else []), *fields]), str(name))
+    known = [*([tag] if tag else []), *fields]
+    for number, name in enumerate(str(name) for name in table if name not in fields and name != tag):
+        yield Problem("", _unknown(name, known, has_hint=number < _HINTS_MAX), name)
     for name, field in fields.items():
         if name in table:
-            yield from _of_field(name, table[name], field.type)
+            yield from _of_value(f".{name}", table[name], field.type)
         elif field.required:
             yield Problem("", f"the field `{name}` is missing", missing=name)
 
@@ -71,31 +78,76 @@ def _wrong_tag(table: Mapping[str, Any], tag: str, shapes: tuple[Shape, ...]) ->
     return Problem(f".{tag}", f"must be one of {allowed}{_nearest(table[tag], allowed)}")
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+def _unknown(name: str, known: list[str], *, has_hint: bool) -> str:
+    near = difflib.get_close_matches(name[:_QUOTED_MAX], known, n=1) if has_hint else ()
     hint = f"; did you mean `{near[0]}`?" if near else ""
-    return f"there is no field `{name}`{hint} (there are: {', '.join(known)})"
+    quoted = name if len(name) <= _QUOTED_MAX else f"{name[:_QUOTED_MAX]}…"
+    return f"there is no field `{quoted}`{hint} (there are: {', '.join(known)})"
 
 
 def _nearest(word: Any, allowed: str) -> str:
-    near = difflib.get_close_matches(str(word), allowed.strip("`").split("`, `"), n=1)
+    if not isinstance(word, str) or len(word) > _QUOTED_MAX:
+        return ""
+    near = difflib.get_close_matches(word, allowed.strip("`").split("`, `"), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _of_field(name: str, value: Any, kind: Any) -> Iterator[Problem]:
+def _of_value(path: str, value: Any, kind: Any) -> Iterator[Problem]:
+    """What is wrong with a value: of a table each field, of a list each element."""
+    if (complaint := missed(value, kind)) is None:
+        return
+    bare, _ = _without_notes(kind)
+    if _is_shape(bare):
+        for problem in problems_of(value, bare):
+            yield problem._replace(path=f"{path}{problem.path}")
+    elif isinstance(value, list) and get_origin(bare) is tuple:
+        yield from _of_list(path, value, kind)
+    else:
+        place, reason = complaint
+        if reason.startswith("invalid enum value") and (allowed := _allowed(kind)):
+            reason = f"must be one of {allowed}{_nearest(value, allowed)}"
+        yield Problem(f"{path}{place}", reason)
+
+
+def _of_list(path: str, value: list[Any], kind: Any) -> Iterator[Problem]:
+    bare, notes = _without_notes(kind)
+    element = get_args(bare)[0]
+    whole = Annotated[tuple[Any, ...], *notes] if notes else tuple[Any, ...]
+    if (complaint := missed(value, whole)) is not None:
+        yield Problem(path, complaint[1])
+    if _holds_tables(element):
+        # Each is judged by itself, where it is known which shapes they may have.
+        return
+    wrong = 0
+    # A list that is longer has to become shorter first.
+    for at, one in enumerate(value[:_ELEMENTS_MAX]):
+        for problem in _of_value(f"{path}[{at}]", one, element):
+            wrong += 1
+            if wrong > _WRONG_ELEMENTS_MAX:
+                yield Problem(path, f"more than {_WRONG_ELEMENTS_MAX} of its elements are wrong")
+                return
+            yield problem
+
+
+def missed(value: Any, kind: Any) -> tuple[str, str] | None:
+    """What the codec has against a value, if anything: place and reason."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        place, reason = located(error)
-        if reason.startswith("invalid enum value") and (allowed := _allowed(kind)):
-            reason = f"must be one of {allowed}{_nearest(_at(value, place), allowed)}"
-        yield Problem(f".{name}{place}", reason)
+        return located(error)
+    return None
 
 
-def _at(value: Any, place: str) -> Any:
-    """The element of a value that a complaint is about."""
-    number = place.removeprefix("[").removesuffix("]")
-    return value[int(number)] if isinstance(value, list) and number.isdigit() else value
+def _without_notes(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
+
+
+def _is_shape(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _holds_tables(kind: Any) -> bool:
+    return any(map(_is_shape, (kind, *get_args(kind))))
 
 
 def _allowed(kind: Any) -> str:

@@ -12,10 +12,13 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
+from infra.policy_text import regular_file
 from schemas.policy import Term, TermsRule
 from schemas.wire import POLICY_BYTES_MAX
 
 FILES_MAX = 100
+LISTS_BYTES_MAX = 2 * POLICY_BYTES_MAX
+"""Of all lists of a policy, each as often as it is named: what is longer is no document, comments aside."""
 
 
 class TermsInFile(TermsRule, frozen=True, kw_only=True, tag="terms"):
@@ -50,48 +53,70 @@ class Inlined(NamedTuple):
     """Place below the rule, and reason."""
 
 
-def inlined(rule: Any, directory: Path) -> Inlined:
-    """A rule of a policy file as it is published; what is not a rule with files stays as it is."""
-    if not isinstance(rule, Mapping) or rule.get("type") != "terms" or not _has_files(rule):
-        return Inlined(rule, {})
-    own = rule.get("terms", [])
-    if not isinstance(own, list) or not all(isinstance(term, str) for term in own):
-        return Inlined(rule, {})
-    terms: dict[str, Origin | None] = dict.fromkeys(own)
-    problems: list[tuple[str, str]] = []
-    for at, name in enumerate(rule["files"]):
+class WordLists:
+    """The word lists below one folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._bytes_left = LISTS_BYTES_MAX
+
+    def __repr__(self) -> str:
+        return f"<WordLists in {self._directory}, {self._bytes_left} bytes left>"
+
+    def inlined(self, rule: Any) -> Inlined:
+        """A rule of a policy file as it is published; what is not a rule with files stays as it is."""
+        if not isinstance(rule, Mapping) or rule.get("type") != "terms" or not _has_files(rule):
+            return Inlined(rule, {})
+        own = rule.get("terms", [])
+        terms: dict[str, Origin] = {}
+        known = {term for term in own if isinstance(term, str)} if isinstance(own, list) else set()
+        problems: list[tuple[str, str]] = []
+        for at, name in enumerate(rule["files"]):
+            try:
+                for line, term in self._terms_of(name):
+                    if term not in known:
+                        terms.setdefault(term, Origin(name, line))
+            except BadList as bad:
+                problems.append((f".files[{at}]", str(bad)))
+        made = {key: value for key, value in rule.items() if key != "files"}
+        if not isinstance(own, list):
+            # What is wrong with the rule's own terms is told of them as they stand.
+            return Inlined(made, {}, tuple(problems))
+        # The rule's own terms keep their numbers, also where one of them stands twice or is none.
+        origins = dict(enumerate(terms.values(), start=len(own)))
+        return Inlined(made | {"terms": [*own, *terms]}, origins, tuple(problems))
+
+    def _terms_of(self, name: Any) -> Iterator[tuple[int, str]]:
+        """Each term of a file, with its line."""
+        if not isinstance(name, str):
+            raise BadList("must be text")
+        data = self._data_of(name)
         try:
-            for line, term in _terms_of(name, directory):
-                terms.setdefault(term, Origin(name, line))
-        except BadList as bad:
-            problems.append((f".files[{at}]", str(bad)))
-    made = {key: value for key, value in rule.items() if key != "files"} | {"terms": list(terms)}
-    origins = {at: origin for at, origin in enumerate(terms.values()) if origin is not None}
-    return Inlined(made, origins, tuple(problems))
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise BadList(f"not UTF-8 at byte {error.start}, in line {line}") from None
+        for number, line_of_it in enumerate(text.split("\n"), start=1):
+            term = line_of_it.strip()
+            if term and not term.startswith("#"):
+                yield number, term
+
+    def _data_of(self, name: str) -> bytes:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+            raise BadList("must be a path below the policy file's own folder")
+        try:
+            data = regular_file(self._directory / path, POLICY_BYTES_MAX)
+        except OSError as error:
+            raise BadList(f"cannot be read: {error.strerror}") from None
+        if len(data) > POLICY_BYTES_MAX:
+            raise BadList(f"the file is larger than {POLICY_BYTES_MAX} bytes")
+        self._bytes_left -= len(data)
+        if self._bytes_left < 0:
+            raise BadList(f"the word lists of all rules are together larger than {LISTS_BYTES_MAX} bytes")
+        return data
 
 
 def _has_files(rule: Mapping[str, Any]) -> bool:
     files = rule.get("files")
-    return (
-        isinstance(files, list) and all(isinstance(name, str) for name in files) and len(files) <= FILES_MAX
-    )
-
-
-def _terms_of(name: str, directory: Path) -> Iterator[tuple[int, str]]:
-    """Each term of a file, with its line."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise BadList("must be a path below the policy file's own folder")
-    try:
-        file = directory / path
-        if file.stat().st_size > POLICY_BYTES_MAX:
-            raise BadList(f"the file is larger than {POLICY_BYTES_MAX} bytes")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadList(f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise BadList(f"not UTF-8 at byte {error.start}") from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        term = line.strip()
-        if term and not term.startswith("#"):
-            yield number, term
+    return isinstance(files, list) and len(files) <= FILES_MAX

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from schemas.policy import AllowRule, FloodRule, Policy, Rule
 from schemas.verdict import PolicyRef
 from streams.core.flooding import FloodMeter
+from streams.core.matching import BadPattern
 from streams.core.rules import CompiledPolicy
 from streams.core.subjects import Subject
 from streams.core.vetting import PolicyProblem
@@ -24,12 +25,14 @@ _ANYBODY = "anybody"
 
 
 def example_problems(policy: Policy, *, but: Container[int] = ()) -> tuple[PolicyProblem, ...]:
-    """Rules without examples, and examples that are not borne out; `but` these rules, which have mistakes."""
+    """Rules without examples, and examples that are not borne out.
+
+    The examples of these rules are not tried `but` only missed: the rules have mistakes.
+    """
     return tuple(
         PolicyProblem(f"$.rules[{at}]{place}", reason, rule.id)
         for at, rule in enumerate(policy.rules)
-        if at not in but
-        for place, reason in _of_rule(rule, policy)
+        for place, reason in (*_missing(rule), *(_of_rule(rule, policy) if at not in but else ()))
     )
 
 
@@ -40,12 +43,19 @@ def alone(rule: Rule, policy: Policy) -> CompiledPolicy:
     return CompiledPolicy(replace(policy, rules=(in_force,)), PolicyRef(id=policy.id, version=1, digest=""))
 
 
-def _of_rule(rule: Rule, policy: Policy) -> Iterator[tuple[str, str]]:
-    tried = alone(rule, policy)
+def _missing(rule: Rule) -> Iterator[tuple[str, str]]:
     if not rule.matches:
         yield ".matches", "a rule needs at least one example that it matches"
     if not rule.passes:
         yield ".passes", "a rule needs at least one example that it lets pass"
+
+
+def _of_rule(rule: Rule, policy: Policy) -> Iterator[tuple[str, str]]:
+    try:
+        tried = alone(rule, policy)
+    except BadPattern as problem:
+        yield "", f"its patterns are too many: {problem}"
+        return
     for field, examples, should in (("matches", rule.matches, True), ("passes", rule.passes, False)):
         for at, example in enumerate(examples):
             if isinstance(rule, FloodRule) and _RATE.match(example) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.drafting import drafted
-from infra.policies import check, read
+from infra import word_lists
+from infra.drafting import MISTAKES_MAX, drafted
+from infra.errors import Failure
+from infra.policies import bad_policy, check, read
 from schemas.policy import Rule
 
 GOOD = """\
@@ -98,7 +101,46 @@ def test_a_word_list_that_cannot_be_used_is_told_once_and_where(told, name, reas
 def test_a_word_list_that_is_not_utf_8_is_told(told, tmp_path):
     (tmp_path / "words" / "ads.txt").write_bytes(b"caf\xe9\n")
     ((_, _, problem),) = told(GOOD)
-    assert problem.endswith("not UTF-8 at byte 3")
+    assert problem.endswith("not UTF-8 at byte 3, in line 1")
+
+
+def test_a_term_of_a_list_that_has_not_the_shape_of_one_is_told_with_the_lists_line(told, tmp_path):
+    (tmp_path / "words" / "ads.txt").write_text("buy now\n\n" + "x" * 300 + "\n")
+    ((line, column, problem),) = told(GOOD.replace("files =", 'terms = ["ad", "ad"]\nfiles ='))
+    assert (line, column) == (18, 9)
+    assert problem == "$.rules[0].files (rule ads): words/ads.txt, line 3: must have at most 200 characters"
+
+
+def test_a_pipe_is_no_word_list_and_nobody_waits_for_it(told, tmp_path):
+    os.mkfifo(tmp_path / "words" / "pipe")
+    ((_, _, problem),) = told(GOOD.replace("words/ads.txt", "words/pipe"))
+    assert problem == "$.rules[0].files[0] (rule ads): cannot be read: Not a regular file"
+
+
+def test_a_device_without_an_end_is_no_word_list(told, tmp_path):
+    (tmp_path / "words" / "zero").symlink_to("/dev/zero")
+    ((_, _, problem),) = told(GOOD.replace("words/ads.txt", "words/zero"))
+    assert problem.endswith("cannot be read: Not a regular file")
+
+
+def test_word_lists_are_bounded_all_together(told, monkeypatch):
+    monkeypatch.setattr(word_lists, "LISTS_BYTES_MAX", 100)
+    ((_, _, problem),) = told(
+        GOOD.replace('["words/ads.txt"]', '["words/ads.txt", "words/ads.txt", "words/ads.txt"]')
+    )
+    assert problem.startswith(
+        "$.rules[0].files[2] (rule ads): the word lists of all rules are together larger"
+    )
+
+
+def test_a_list_of_files_and_the_rules_own_terms_hide_none_of_each_others_mistakes(told):
+    text = GOOD.replace('files = ["words/ads.txt"]', 'terms = ["ad", 3, "!!"]\nfiles = [4, "words/none.txt"]')
+    assert [(line, column, problem.partition(": ")[2]) for line, column, problem in told(text)] == [
+        (17, 16, "must be text, and is a whole number"),
+        (17, 19, "nothing of it is a word"),
+        (18, 10, "must be text"),
+        (18, 13, "cannot be read: No such file or directory"),
+    ]
 
 
 def test_mistakes_of_shape_of_sense_and_of_examples_are_told_together_in_the_files_order(told):
@@ -280,18 +322,136 @@ def test_a_mistake_of_shape_hides_none_of_sense_in_the_same_element_or_in_anothe
         "labels[1].name: `spam` stands at labels[0] already",
         "prompts[0].text: must not be empty",
         "prompts[1].kind: `moderate` stands at prompts[0] already",
+        "rules[0].matches (rule ads): a rule needs at least one examp",
+        "rules[0].passes (rule ads): a rule needs at least one exampl",
         "rules[0].label (rule ads): there is no label `scam`",
         "rules[0].action (rule ads): that an author writes much is a ",
         "rules[0].posts_over (rule ads): must be a whole number, at l",
-        "rules[1].id: `ads` stands at rules[0] already",
+        "rules[1].matches (rule ads): a rule needs at least one examp",
+        "rules[1].passes (rule ads): a rule needs at least one exampl",
+        "rules[1].id (rule ads): `ads` stands at rules[0] already",
         "rules[1].action (rule ads): must be one of `allow`, `label`,",
         "rules[1].domains[0] (rule ads): not a domain; as in `example",
         "rules[1] (rule ads): there is no field `max` (there are: typ",
-        "rules[2].id: `ads` stands at rules[0] already",
+        "rules[2].matches (rule ads): a rule needs at least one examp",
+        "rules[2].passes (rule ads): a rule needs at least one exampl",
+        "rules[2].id (rule ads): `ads` stands at rules[0] already",
         "rules[2].type (rule ads): must be one of `terms`, `regex`, `",
         "rules[2].label (rule ads): there is no label `hate`",
         "rules[2].kinds[0] (rule ads): must be one of `moderate`, `re",
     ]
+
+
+IN_ONE_LIST = """
+[[rules]]
+id = "Bad"
+type = "links"
+action = "label"
+label = "spam"
+kinds = ["scan", "review_ban"]
+domains = ["", "http://a.b/c", "a b", "ok.example"]
+except_domains = [3, "x.example", 4]
+matches = ["see http://ok.example", 5, "none", 6]
+passes = []
+
+[reuse_ttl]
+allow_s = -1
+block_s = -2
+label_s = "x"
+bogus = 1
+"""
+
+
+def test_of_a_list_each_bad_element_is_told_and_of_a_table_each_bad_field(told):
+    assert [problem.replace("$.rules[2]", "")[:44] for *_, problem in told(GOOD + IN_ONE_LIST)] == [
+        ".id (rule Bad): must be 1 to 64 small letter",
+        ".kinds[1] (rule Bad): `review_ban` is for a ",
+        ".domains[0] (rule Bad): must not be empty",
+        ".domains[1] (rule Bad): not a domain; as in ",
+        ".domains[2] (rule Bad): not a domain; as in ",
+        ".except_domains[0] (rule Bad): must be text,",
+        ".except_domains[2] (rule Bad): must be text,",
+        ".matches[1] (rule Bad): must be text, and is",
+        ".matches[3] (rule Bad): must be text, and is",
+        ".passes (rule Bad): a rule needs at least on",
+        "$.reuse_ttl.allow_s: must be a whole number,",
+        "$.reuse_ttl.block_s: must be a whole number,",
+        "$.reuse_ttl.label_s: must be a whole number,",
+        "$.reuse_ttl: there is no field `bogus` (ther",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"ads"\ntype', '"Ads"\ntype'),
+        ('action = "block"', 'action = "blok"'),
+        ('action = "block"', 'action = "block"\nkinds = []'),
+        ('action = "block"', 'action = "block"\nkinds = ["review_ban"]'),
+        ('action = "block"', 'action = "block"\ncanary_percent = 101'),
+        ('label = "spam"\naction = "block"', 'label = "scam"\naction = "block"'),
+    ],
+)
+def test_a_mistake_beside_what_a_rule_looks_for_keeps_no_example_from_being_tried(told, old, new):
+    (_, _, first), (_, _, second) = told(GOOD.replace(old, new).replace("Buy now!", "sell"))
+    assert ".matches" not in first
+    assert ".matches[0]" in second
+    assert second.endswith("the rule does not match its example")
+    assert "draft" not in first + second
+
+
+def test_the_id_that_an_author_wrote_names_the_rule_also_where_it_is_a_bad_one(told):
+    found = told(
+        GOOD.replace('"ads"\ntype', '"Ads!"\ntype').replace('label = "spam"\na', 'label = "scam"\na', 1)
+    )
+    assert ["(rule Ads!)" in problem for *_, problem in found] == [True, True]
+
+
+def test_no_mistake_can_look_like_a_line_of_the_report_or_steer_the_terminal(told, tmp_path):
+    forged = '"spma\\u001b[31m\\n  line 1, column 1: all is well"'
+    told(GOOD.replace('label = "spam"\naction = "block"', f'label = {forged}\naction = "block"'))
+    failure = bad_policy("policy.toml", check(tmp_path / "policy.toml"))
+    assert isinstance(failure, Failure)
+    title, line = failure.sentence.split("\n")
+    assert title.endswith("1 mistake:")
+    assert line.endswith(r"there is no label `spma\x1b[31m\n  line 1, column 1: all is well`")
+
+
+def test_mistakes_without_number_are_told_up_to_a_bound(told, tmp_path):
+    text = GOOD + "".join(f"\nno_{number} = 1" for number in range(10 * MISTAKES_MAX))
+    found = told(
+        text + "\n[reuse_ttl]\n" + "".join(f"no_{number} = 1\n" for number in range(10 * MISTAKES_MAX))
+    )
+    assert len(found) == MISTAKES_MAX
+    failure = bad_policy("policy.toml", check(tmp_path / "policy.toml"))
+    assert "1000 mistakes and maybe more:" in failure.sentence
+
+
+def test_a_list_of_which_nothing_is_right_is_told_up_to_a_bound(told):
+    terms = ", ".join(["7"] * 2_000)
+    found = told(GOOD.replace('files = ["words/ads.txt"]', f"terms = [{terms}]"))
+    assert len(found) == MISTAKES_MAX
+
+
+def test_a_rule_without_any_terms_has_its_other_mistakes_told_as_well(told):
+    text = GOOD.replace('files = ["words/ads.txt"]', "terms = []\nkinds = []").replace('["Buy now!"]', "[]")
+    assert [problem.partition(": ")[0].split()[0] for *_, problem in told(text)] == [
+        "$.rules[0].terms",
+        "$.rules[0].kinds",
+        "$.rules[0].matches",
+    ]
+
+
+lists = st.sampled_from(["terms", "matches", "passes", "kinds"])
+
+
+@given(lists, st.lists(st.booleans(), min_size=1, max_size=8))
+def test_of_any_list_exactly_the_bad_elements_are_told(name, are_bad):
+    table = tomllib.loads(GOOD.replace('files = ["words/ads.txt"]', 'terms = ["buy now"]'))
+    good = {"terms": "buy now", "matches": "buy now", "passes": "sell", "kinds": "scan"}[name]
+    table["rules"][0][name] = [3 if is_bad else good for is_bad in are_bad]
+    told = [problem.path for problem, _ in drafted(table, Path()).problems]
+    assert told == [f"$.rules[0].{name}[{at}]" for at, is_bad in enumerate(are_bad) if is_bad]
 
 
 @given(st.data())

@@ -75,6 +75,25 @@ def test_json_is_walked_over_as_well():
     assert Places(text).of("$.rules[1]") == Place(2, 28)
 
 
+@pytest.mark.parametrize("text", ['"a\\u0062\\"" = 1', "{'a': 0,".replace("'", '"') + ' "a\\u0062\\"": 1}'])
+def test_a_key_with_escapes_is_found_by_what_it_says(text):
+    assert Places(f"\n\n{text}").of("$", 'ab"') == Place(3, text.index('"a\\') + 1)
+
+
+def test_a_key_of_many_parts_takes_no_more_than_its_length():
+    places = Places("id = 1\nx" + ".x" * 200_000 + " = 1")
+    assert places.of("$.x") == Place(2, 1)
+    assert len(repr(places)) < 100
+    assert sum(map(len, places._values)) < 1_000  # noqa: SLF001  Each path would be longer than the last.
+
+
+def test_many_places_are_told_without_counting_lines_again_for_each():
+    text = "\n".join(f"a{number} = 1" for number in range(100_000))
+    places = Places(text)
+    for number in range(0, 100_000, 7):
+        assert places.of(f"$.a{number}").line == number + 1
+
+
 keys = st.text("abc_-", min_size=1, max_size=4)
 leaves = st.integers() | st.booleans() | st.text(max_size=12) | st.sampled_from(list("#]\n\\"))
 values = st.recursive(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from infra import policies
+from infra import policies, policy_text
 from infra.errors import ExitCode, Failure
 from infra.policies import bad_policy, check, default_policy_path, read
 from infra.policy_topic import HISTORY_MAX, Refused, succession
@@ -133,8 +138,49 @@ def test_whatever_a_json_file_holds_is_told(tmp_path, text):
     assert check(file)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("x.toml", 'id = "x"\nversion = ' + "1" * 5_000, (2, 11)),
+        ("x.toml", 'id = "x"\nlabels = [1,\n', (3, 1)),
+        ("x.toml", 'id = "x"\nlabels = """a', (2, 14)),
+        ("x.toml", 'id = "é\n', (1, 8)),
+        ("x.toml", b'id = "x"\n# caf\xc3\xa9\nlabel = "\xe9"', (3, 10)),
+        ("x.toml", "id = 1\nlabels = " + "[" * 5_000, (2, 10)),
+        ("x.toml", "id = 1\nx" + ".x" * 20_000 + " = 1", (2, 1)),
+        ("x.toml", "id = 1\n[ x" + " . 'x'" * 20_000 + "]", (2, 3)),
+        ("x.toml", "id = 1\ny = { x" + ' . "x"' * 20_000 + " = 1}", (2, 7)),
+        ("x.json", '{"id": "é",\n "version": 1,, }', (2, 15)),
+        ("x.json", '{"id": "x",\n', (2, 1)),
+        ("x.json", '{"id": "x",\n "version": ' + "1" * 5_000 + "}", (2, 13)),
+        ("x.json", '{"id":\n' + "[" * 5_000, (2, 1)),
+    ],
+)
+def test_what_keeps_a_file_from_being_read_is_told_with_line_and_column(tmp_path, name, text, place):
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    (problem,) = check(file)
+    assert (problem.line, problem.column) == place
+
+
+@given(st.text("[]{}=\"'.,#\n ab1\\-:é", max_size=60), st.booleans())
+def test_whatever_stands_in_a_file_is_told_with_a_place_within_it(text, is_json):
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / ("x.json" if is_json else "x.toml")
+        file.write_text(text, encoding="utf-8")
+        lines = text.split("\n")
+        for problem in check(file):
+            assert 1 <= problem.line <= len(lines)
+            assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
+
+
+def test_a_device_without_an_end_is_too_large_and_not_read_for_ever():
+    (problem,) = check(Path("/dev/zero"))
+    assert "the file is larger than" in problem.reason
+
+
 def test_a_file_that_is_too_large_is_not_even_read(told, monkeypatch):
-    monkeypatch.setattr(policies, "POLICY_BYTES_MAX", 100)
+    monkeypatch.setattr(policy_text, "POLICY_BYTES_MAX", 100)
     assert told(GOOD) == ["$: the file is larger than 200 bytes"]
 
 
