@@ -24,6 +24,7 @@ from schemas.policy import (
 )
 from streams.core.links import domain_of
 from streams.core.matching import BadPattern, check_pattern, needles
+from streams.core.spelled import words_without_signs
 
 DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 """What triage may decide; the other kinds are for a model."""
@@ -159,6 +160,11 @@ def _of_terms(field: str, terms: tuple[str, ...], *, anywhere: bool = False) -> 
     for at, term in enumerate(terms):
         if not needles(term, whole_words=not anywhere):
             yield f".{field}[{at}]", "nothing of it is seen" if anywhere else "nothing of it is a word"
+        elif not anywhere and (left := words_without_signs(term)):
+            write = "write the word itself"
+            if field == "terms":
+                write += ", with `evasion = true` for its disguises, or `anywhere = true` for the signs"
+            yield f".{field}[{at}]", f"signs are no part of words: only `{left}` is left of it; {write}"
 
 
 def _of_domains(field: str, domains: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -433,6 +433,17 @@ def test_a_list_of_which_nothing_is_right_is_told_up_to_a_bound(told):
     assert len(found) == MISTAKES_MAX
 
 
+@pytest.mark.parametrize("options", ["", "\nevasion = true"])
+def test_a_whole_word_that_is_another_one_without_its_signs_is_refused_with_what_to_write(told, options):
+    text = GOOD.replace('files = ["words/ads.txt"]', f'terms = ["a$$", "buy now"]{options}')
+    ((_, _, problem),) = told(text)
+    assert problem == (
+        "$.rules[0].terms[0] (rule ads): signs are no part of words: only `a` is left of it; write the word "
+        "itself, with `evasion = true` for its disguises, or `anywhere = true` for the signs"
+    )
+    assert told(text.replace("terms =", "anywhere = true\nterms =")) == []
+
+
 def test_a_rule_without_any_terms_has_its_other_mistakes_told_as_well(told):
     text = GOOD.replace('files = ["words/ads.txt"]', "terms = []\nkinds = []").replace('["Buy now!"]', "[]")
     assert [problem.partition(": ")[0].split()[0] for *_, problem in told(text)] == [
