@@ -55,7 +55,12 @@ def drafts(args: argparse.Namespace, limits: LimitSettings, stdin: BinaryIO) -> 
     elif args.text == "-":
         yield from _of_lines(stdin, fields, decode, limits)
     else:
-        yield _draft({"text": _utf8(args.text)} | fields, decode, limits, "The event")
+        yield _draft(
+            {"text": utf8(args.text, "set the terminal's locale, or use --file")} | fields,
+            decode,
+            limits,
+            "The event",
+        )
 
 
 def fields_of(args: argparse.Namespace) -> dict[str, object]:
@@ -66,7 +71,7 @@ def fields_of(args: argparse.Namespace) -> dict[str, object]:
         "tenant": args.tenant,
         "author": args.author,
         "deadline_ms": args.deadline_ms,
-        "context": dict(map(_pair, args.context)) or None,
+        "context": dict(map(pair, args.context)) or None,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -113,11 +118,12 @@ def _draft(fields: dict[str, object], decode: WireDecoder[Event], limits: LimitS
     return Draft(event, value)
 
 
-def _pair(given: str) -> tuple[str, str]:
+def pair(given: str) -> tuple[str, str]:
+    """What a context has under a name, as the command line gives it: `NAME=VALUE`."""
     name, equals, value = given.partition("=")
     if not equals or not name:
         raise _mistake("--context", "it is not NAME=VALUE", "repeat it for each of several")
-    return name, _utf8(value)
+    return utf8(name), utf8(value)
 
 
 def _text_of(name: str) -> str:
@@ -138,10 +144,10 @@ def _open(name: str) -> BinaryIO:
         raise _mistake(f"The file {name}", f"cannot be read ({error.strerror})", "name another") from None
 
 
-def _utf8(text: str) -> str:
+def utf8(text: str, advice: str = "set the terminal's locale") -> str:
     """Words of the command line: bytes that are no UTF-8 come as lone surrogates, which no JSON can carry."""
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise _mistake("The text", "not UTF-8", "set the terminal's locale, or use --file")
+        raise _mistake("The text", "not UTF-8", advice)
     return text
 
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from infra.clients import Cluster, Found, Writer, reach
 from infra.errors import ExitCode, Failure
 from infra.reading import read_to_end, refuse
+from infra.terminal import visible
 from schemas.errors import UnknownVersion, WireError
 from schemas.policy import ActivePolicy
 from schemas.settings import Settings
@@ -81,12 +82,12 @@ def roll_back(pointer: ActivePolicy, document: Document, settings: Settings) -> 
         compile_document(document)
     except BadPolicy as bad:
         raise Failure(
-            f"Version {document.ref.version} of `{pointer.id}` cannot judge any more: {bad}",
+            f"Version {document.ref.version} of `{pointer.id}` cannot judge any more: {visible(str(bad))}",
             exit_code=ExitCode.POLICY,
         ) from None
     cluster = reach(settings)
     writer = Writer(settings, cluster)
-    successor = _successor(pointer, document.ref)
+    successor = successor_of(pointer, document.ref)
     writer.write(Topics.of(settings.topics).policy, active_key(successor.id), encode(successor))
     writer.flush()
 
@@ -122,10 +123,11 @@ def succession(
             f"{ref.version} but other contents: give it version {newest + 1} or more. To go back to an older "
             f"one: `penstock policy rollback {ref.id} --to VERSION`."
         )
-    return _successor(pointer, ref)
+    return successor_of(pointer, ref)
 
 
-def _successor(pointer: ActivePolicy, ref: PolicyRef) -> ActivePolicy:
+def successor_of(pointer: ActivePolicy, ref: PolicyRef) -> ActivePolicy:
+    """The pointer to another document, with the present one in its history."""
     history = (*pointer.history, pointer.digest)[-HISTORY_MAX:]
     return ActivePolicy(id=ref.id, version=ref.version, digest=ref.digest, history=history)
 

@@ -54,6 +54,13 @@ def _add_explain(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     explaining.add_argument("--text", metavar="TEXT", required=True, help="the text of the post")
     explaining.add_argument("--kind", choices=KINDS[:1] + KINDS[2:3], default="moderate", help="its kind")
     explaining.add_argument("--author", metavar="ID", default="", help="who wrote it")
+    explaining.add_argument(
+        "--context",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="what comes beside the text, as `penstock send` takes it; repeat it for each of several",
+    )
     explaining.add_argument("--tenant", metavar="NAME", default="default", help="whose post it is")
     explaining.add_argument("--id", metavar="ID", default="", help="which policy, where there is no file")
 
@@ -72,7 +79,7 @@ def _add_published(parsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     going_back.add_argument("id", metavar="ID", help="which policy")
     going_back.add_argument(
-        "--to", metavar="VERSION|DIGEST", default="", help="which document; without: the one before"
+        "--to", metavar="VERSION|DIGEST", default="", help="which document; without: the next older one"
     )
 
 

@@ -112,8 +112,17 @@ def _active(settings: Settings, policy_id: str) -> CompiledPolicy:
 def _event(args: argparse.Namespace) -> Event:
     if not args.text:
         raise Failure("--text must not be empty.", exit_code=ExitCode.USAGE)
+    from infra.outgoing import pair, utf8
+
     shape = Scan if args.kind == "scan" else Moderate
-    return shape(v=1, id="explained", text=args.text, author=args.author, tenant=args.tenant)
+    return shape(
+        v=1,
+        id="explained",
+        text=utf8(args.text),
+        author=utf8(args.author),
+        tenant=utf8(args.tenant),
+        context=dict(map(pair, args.context)),
+    )
 
 
 def _forms(subject: Subject) -> list[str]:

@@ -53,7 +53,7 @@ def _show(args: argparse.Namespace) -> None:
         pointer = _pointer(book, args.id)
         digest = pointer.digest if args.version is None else _digest_of(book, pointer, args.version)
         document = _document(book, digest)
-        print(_json(document.policy) if args.json else _told(document))
+        print(_json(document.policy) if args.json else document_lines(document))
     elif args.version is not None:
         raise Failure("--version N is a policy's: name its ID, too.", exit_code=ExitCode.USAGE)
     elif args.json:
@@ -108,11 +108,13 @@ def _rollback(args: argparse.Namespace) -> None:
 def _target(book: PolicyBook, pointer: ActivePolicy, wanted: str) -> str:
     """The digest of the document to go back to."""
     if not wanted:
-        if not pointer.history:
+        if (older := before(book, pointer)) is None:
             raise Failure(
-                f"The policy {safe(pointer.id)} has no document before this one.", exit_code=ExitCode.POLICY
+                f"The policy {safe(pointer.id)} has no older document than this one in its history; "
+                "`--to VERSION` goes to a newer one.",
+                exit_code=ExitCode.POLICY,
             )
-        return pointer.history[-1]
+        return older
     if wanted in (*pointer.history, pointer.digest):
         return wanted
     if not wanted.isdecimal() or len(wanted) > _VERSION_DIGITS_MAX:
@@ -125,6 +127,16 @@ def _target(book: PolicyBook, pointer: ActivePolicy, wanted: str) -> str:
 
 
 _VERSION_DIGITS_MAX = 10
+
+
+def before(book: PolicyBook, pointer: ActivePolicy) -> str | None:
+    """The newest document that was active and is older than the present one, as far as it is remembered.
+
+    Not the one that was left last: after a rollback that is the very document that one went back from.
+    """
+    known = ((book.document(digest), digest) for digest in pointer.history)
+    older = {document.ref.version: digest for document, digest in known if document is not None}
+    return older[newest] if (newest := max(filter(pointer.version.__gt__, older), default=0)) else None
 
 
 def _book(args: argparse.Namespace) -> PolicyBook:
@@ -171,15 +183,18 @@ def _document(book: PolicyBook, digest: str) -> Document:
     return document
 
 
-def _told(document: Document) -> str:
+def document_lines(document: Document) -> str:
+    """A document as a person reads it."""
     ref, policy = document.ref, document.policy
     lines = [f"{ref.id} version {ref.version} ({ref.digest}): {summary(policy)}"]
     lines += [
-        f"  label {label.name}: from {label.label_at:g}, review {label.review_at:g}, block {label.block_at:g}"
+        f"  label {safe(label.name)}: from {label.label_at:g}, "
+        f"review {label.review_at:g}, block {label.block_at:g}"
         for label in policy.labels
     ]
     lines += [
-        f"  rule {rule.id}: {rule.action}{f' {rule.label}' if rule.label else ''}"
+        # Nobody vetted what another program wrote to the topic.
+        f"  rule {safe(rule.id)}: {rule.action}{f' {safe(rule.label)}' if rule.label else ''}"
         f"{'' if rule.mode == 'live' else f' ({rule.mode})'}"
         for rule in policy.rules
     ]

@@ -22,7 +22,7 @@ from schemas.policy import (
 )
 from streams.core import matching as matched
 from streams.core.flooding import Window
-from streams.core.links import domains_of, is_of
+from streams.core.links import Link, domains_of, is_of
 from streams.core.matching import Automaton, Needle, needles
 from streams.core.shapes import has_shape, is_harmless, is_repetitive
 from streams.core.subjects import Subject
@@ -134,13 +134,15 @@ class Links:
         if not (links := subject.links):
             return
         for at, rule, domains, exceptions in self._rules:
-            counted = sum(
-                (is_of(link.host, domains, subdomains=rule.subdomains) if domains else link.is_plain)
-                and not (exceptions and is_of(link.host, exceptions, subdomains=rule.subdomains))
-                for link in links
-            )
-            if counted > rule.links_over:
+            if sum(counts(link, rule, domains, exceptions) for link in links) > rule.links_over:
                 matching.add(at)
+
+
+def counts(link: Link, rule: LinksRule, domains: frozenset[str], exceptions: frozenset[str]) -> bool:
+    """Whether a link is one that a rule counts."""
+    return (is_of(link.host, domains, subdomains=rule.subdomains) if domains else link.is_plain) and not (
+        exceptions and is_of(link.host, exceptions, subdomains=rule.subdomains)
+    )
 
 
 class Shapes:

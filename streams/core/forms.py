@@ -8,12 +8,14 @@ form stands in the original is for explanations, and takes many times as long as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal, assert_never
 
 from streams.core.evasion import Undone, base_of, undo
 from streams.core.normalise import Folded, fold
 from streams.core.signs import Signs, signs_in
-from streams.core.traced import Span, TracedText, place_of_numbers, place_of_words
+from streams.core.traced import Span, TracedNumbers, TracedText, TracedWords
 from streams.core.words import words_form
 
 FormName = Literal["folded", "words", "evaded", "apart", "squeezed"]
@@ -30,7 +32,7 @@ class Forms:
     """The forms of one text."""
 
     # By hand, as `functools.cached_property` takes a lock in Python 3.11, and with it as long as a form.
-    __slots__ = ("_signs", "_undone", "_words", "folded", "text")
+    __slots__ = ("_signs", "_trace", "_undone", "_words", "folded", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -39,6 +41,7 @@ class Forms:
         self._words: str | None = None
         self._signs: Signs | None = None
         self._undone: Undone | None = None
+        self._trace: Trace | None = None
 
     def __repr__(self) -> str:
         return f"<Forms of {len(self.text)} characters>"
@@ -104,11 +107,44 @@ class Forms:
 
     def span(self, form: FormName, start: int, end: int) -> Span:
         """The span of the original that a part of a form comes from; where evasion is undone, of words."""
+        if self._trace is None:
+            self._trace = Trace(self.text)
         if form in {"folded", "words"}:
-            traced = TracedText(self.text, lambda piece: fold(piece).text)
-            place = (start, end) if form == "folded" else place_of_words(traced.formed, (start, end))
-            return traced.original(place)
+            return self._trace.of_folded((start, end), in_words=form == "words")
         if self.undone is None:
             return (0, 0)
-        traced = TracedText(self.text, base_of)
-        return traced.original(place_of_numbers(traced.formed, self.undone.word_numbers(form, start, end)))
+        return self._trace.of_words(self.undone.word_numbers(form, start, end))
+
+
+class Trace:
+    """The ways back to one text: each made when first asked for, and once, however many places it leads."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self._text)} characters>"
+
+    def of_folded(self, place: Span, *, in_words: bool) -> Span:
+        """Of a part of the folded text, or of its words."""
+        return self._folded.original(self._words.place(place) if in_words else place)
+
+    def of_words(self, numbers: Sequence[int]) -> Span:
+        """Of words by their numbers, where evasion is undone."""
+        return self._base.original(self._numbered.place(numbers))
+
+    @cached_property
+    def _folded(self) -> TracedText:
+        return TracedText(self._text, lambda piece: fold(piece).text)
+
+    @cached_property
+    def _words(self) -> TracedWords:
+        return TracedWords(self._folded.formed)
+
+    @cached_property
+    def _base(self) -> TracedText:
+        return TracedText(self._text, base_of)
+
+    @cached_property
+    def _numbered(self) -> TracedNumbers:
+        return TracedNumbers(self._base.formed)

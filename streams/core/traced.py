@@ -39,30 +39,40 @@ class TracedText:
         return self._segments[first][1], self._segments[last][2]
 
 
-def place_of_words(folded: str, place: Span) -> Span:
-    """Where in the folded text a part of its words form stands, without the blanks at its ends.
+class TracedWords:
+    """The way back from the words form of a folded text.
 
     Words are put back together as `words_form` does, with the place in the folded text of every character.
     """
-    places = [(0, 0)]
-    for _, start, end in words_with_spans(folded):
-        places += [*((at, at + 1) for at in range(start, end)), (end, end)]
-    start, end = place
-    inside = [one for one in places[start:end] if one[0] < one[1]]
-    return (inside[0][0], inside[-1][1]) if inside else (0, 0)
+
+    def __init__(self, folded: str) -> None:
+        self._places = [(0, 0)]
+        for _, start, end in words_with_spans(folded):
+            self._places += [*((at, at + 1) for at in range(start, end)), (end, end)]
+
+    def place(self, place: Span) -> Span:
+        """Where in the folded text a part stands, without the blanks at its ends."""
+        start, end = place
+        inside = [one for one in self._places[start:end] if one[0] < one[1]]
+        return (inside[0][0], inside[-1][1]) if inside else (0, 0)
 
 
-def place_of_numbers(base: str, numbers: Sequence[int]) -> Span:
-    """Where in a text, its case not folded, some of its words stand, as `evasion.words_of` numbers them."""
-    places: list[Span] = []
-    begins: int | None = None
-    for piece, (start, end) in pieces(base):
-        is_blank = piece.translate(PLAIN).isspace()
-        if is_blank:
-            begins = None
-        elif begins is None:
-            begins = start
-            places.append((start, end))
-        else:
-            places[-1] = (begins, end)
-    return (places[numbers[0]][0], places[numbers[-1]][1]) if numbers else (0, 0)
+class TracedNumbers:
+    """The way back from the numbers of words to a text whose case is not folded."""
+
+    def __init__(self, base: str) -> None:
+        self._places: list[Span] = []
+        begins: int | None = None
+        for piece, (start, end) in pieces(base):
+            is_blank = piece.translate(PLAIN).isspace()
+            if is_blank:
+                begins = None
+            elif begins is None:
+                begins = start
+                self._places.append((start, end))
+            else:
+                self._places[-1] = (begins, end)
+
+    def place(self, numbers: Sequence[int]) -> Span:
+        """Where words stand, as `evasion.words_of` numbers them."""
+        return (self._places[numbers[0]][0], self._places[numbers[-1]][1]) if numbers else (0, 0)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.cli import main
-from infra.cli.policy_published import history_lines
+from infra.cli.policy_published import before, document_lines, history_lines
 from infra.cli.policy_stats import told
 from infra.errors import ExitCode
 from infra.policies import default_policy_path, read
-from infra.policy_topic import Published
+from infra.policy_topic import Published, successor_of
 from schemas.policy import ActivePolicy
+from schemas.verdict import PolicyRef
 from schemas.wire import encode
 from streams.core.digest import document_digest
 from streams.core.policies import PolicyBook, active_key, document_key
-from streams.core.rules import Finding
+from streams.core.rules import Document, Finding
 from streams.observing import RulesStatus, RuleTally
 
 
@@ -142,6 +145,33 @@ def test_what_cannot_be_explained_is_a_mistake_of_usage(file, arguments):
         assert main(["policy", "explain", file, *arguments]) == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--text", "caf\udce9"],
+        ["--text", "x", "--author", "\udce9"],
+        ["--text", "x", "--tenant", "\udce9"],
+        ["--text", "x", "--context", "title=\udce9"],
+        ["--text", "x", "--context", "\udce9=title"],
+        ["--text", "x", "--context", "title"],
+    ],
+)
+def test_words_that_are_no_utf_8_and_a_context_without_a_name_are_mistakes_of_usage(file, arguments, capsys):
+    assert main(["policy", "explain", file, *arguments]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "not UTF-8" in said or "not NAME=VALUE" in said
+
+
+def test_a_context_keeps_what_is_short_and_harmless_from_being_allowed_as_in_triage(capsys, tmp_path):
+    short = tmp_path / "short.toml"
+    rule = 'id = "short"\ntype = "length"\naction = "allow"\ncharacters_max = 9'
+    rule += '\nmatches = ["ok"]\npasses = ["k1"]'
+    short.write_text(f"{FILE}\n[[rules]]\n{rule}\n")
+    assert explained(capsys, str(short), "--text", "do it")[-1] == "decided: allow, by rule:short"
+    lines = explained(capsys, str(short), "--text", "do it", "--context", "parent=Should I jump?")
+    assert lines[-1] == "undecided: a model judges"
+
+
 def test_a_mistake_is_told_with_line_and_column(file, capsys, tmp_path):
     bad = tmp_path / "bad.toml"
     text = FILE.replace('mode = "shadow"', 'mode = "shadw"')
@@ -215,3 +245,54 @@ def test_after_a_rollback_one_line_of_the_history_is_active_and_says_since_when(
         f"{two}  version 2  published 2023-11-14 22:14:20 UTC",
         f"{one}  version 1  published 2023-11-14 22:13:20 UTC",
     ]
+
+
+def book_of(*versions):
+    book = PolicyBook()
+    policy = read(default_policy_path()).policy
+    refs = []
+    for version in versions:
+        document = encode(replace(policy, id="mine", version=version))
+        digest = document_digest(document)
+        book.apply(document_key(digest), document)
+        refs.append(PolicyRef(id="mine", version=version, digest=digest))
+    return book, refs
+
+
+def test_a_second_rollback_goes_back_further_and_never_to_what_was_left():
+    book, (one, two, three) = book_of(1, 2, 3)
+    pointer = ActivePolicy(id="mine", version=3, digest=three.digest, history=(one.digest, two.digest))
+    assert before(book, pointer) == two.digest
+    pointer = successor_of(pointer, two)
+    assert before(book, pointer) == one.digest
+    assert before(book, successor_of(pointer, one)) is None
+
+
+@given(st.lists(st.sampled_from(["push", "rollback", "to"]), max_size=12), st.randoms(use_true_random=False))
+def test_however_often_one_went_to_and_fro_a_rollback_leads_to_the_next_older_version(steps, chance):
+    book, refs = BOOK
+    pointer = ActivePolicy(id="mine", version=1, digest=refs[0].digest)
+    pushed = 1
+    for step in steps:
+        reached = {ref.digest: ref for ref in refs if ref.digest in (*pointer.history, pointer.digest)}
+        if step == "push" and pushed < len(refs):
+            pointer, pushed = successor_of(pointer, refs[pushed]), pushed + 1
+        elif step == "to":
+            pointer = successor_of(pointer, chance.choice(list(reached.values())))
+        elif (digest := before(book, pointer)) is not None:
+            assert reached[digest].version == pointer.version - 1
+            pointer = successor_of(pointer, reached[digest])
+        else:
+            assert pointer.version == 1
+
+
+BOOK = book_of(*range(1, 9))
+
+
+def test_what_another_program_wrote_to_the_topic_cannot_steer_the_terminal():
+    policy = read(default_policy_path()).policy
+    evil = replace(policy.rules[0], label="\x1b]0;pwned\x07\x1b[2J")
+    document = Document(replace(policy, rules=(evil,)), PolicyRef(id="mine", version=1, digest="0" * 32))
+    shown = document_lines(document)
+    assert r"\x1b]0;pwned\x07" in shown
+    assert "\x1b" not in shown
