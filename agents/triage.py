@@ -24,7 +24,7 @@ from schemas.verdict import Verdict
 from schemas.wire import WireDecoder, check_text, event_decoder
 from streams import spans
 from streams.app import each_batch, in_turns
-from streams.core.costing import family_costs
+from streams.core.costing import family_costs, rule_costs
 from streams.core.digest import content_digest
 from streams.core.flooding import FloodMeter
 from streams.core.judging import Case, moment, rule_verdict, timing
@@ -185,7 +185,7 @@ class Triage:
         return _Made(record, outgoing, "", is_post, found, verdict, sample)
 
     def _count(self, made: _Made) -> None:
-        """What the fast path did; of one post in so many, what each family of rules took for it."""
+        """What the fast path did; of one post in so many, what families and rules took for it."""
         if made.code:
             self.tally.dead_letter("triage", made.code)
         if made.verdict is not None:
@@ -201,6 +201,9 @@ class Triage:
             subject = subject_of(case.event, digest=case.content_digest)
             for family, took_ms in family_costs(compiled, subject, self.clock.now_ms):
                 rules.cost(family, took_ms)
+            turn = made.record.offset // COST_SAMPLE
+            for rule, took_ms in rule_costs(compiled, subject, self.clock.now_ms, turn=turn):
+                rules.rule_cost(rule, took_ms)
 
     def _verdict(self, case: Case, decided: Decided, record: Record, began_ms: float) -> Verdict:
         now_ms = self.clock.wall_ms()

@@ -143,6 +143,15 @@ class FamilyCost(msgspec.Struct, frozen=True, kw_only=True):
     """All samples together."""
 
 
+class RuleCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule costs alone, on a sample of the posts: of those that look at a post one by one."""
+
+    rule: str
+    samples: int
+    took_ms: float
+    """All samples together."""
+
+
 class RulesStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the fast path did."""
 
@@ -151,6 +160,7 @@ class RulesStatus(msgspec.Struct, frozen=True, kw_only=True):
     decided: int = 0
     hits: tuple[RuleCount, ...] = ()
     costs: tuple[FamilyCost, ...] = ()
+    rule_costs: tuple[RuleCost, ...] = ()
 
 
 class VerdictCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +254,8 @@ class RuleTally:
         self._hits: Counter[tuple[str, str, RuleMode]] = Counter()
         self._samples: Counter[str] = Counter()
         self._took_ms: defaultdict[str, float] = defaultdict(float)
+        self._rule_samples: Counter[str] = Counter()
+        self._rule_took_ms: defaultdict[str, float] = defaultdict(float)
         self.posts = 0
         self.decided = 0
 
@@ -263,6 +275,13 @@ class RuleTally:
         self._samples[family] += 1
         self._took_ms[family] += took_ms
 
+    def rule_cost(self, rule: str, took_ms: float) -> None:
+        """What one rule cost alone on a sampled post."""
+        if rule not in self._rule_samples and len(self._rule_samples) >= _SERIES_MAX:
+            rule = _OTHERS
+        self._rule_samples[rule] += 1
+        self._rule_took_ms[rule] += took_ms
+
     def status(self) -> RulesStatus:
         """A picture of now."""
         return RulesStatus(
@@ -275,6 +294,10 @@ class RuleTally:
             costs=tuple(
                 FamilyCost(family=family, samples=samples, took_ms=round(self._took_ms[family], 6))
                 for family, samples in sorted(self._samples.items())
+            ),
+            rule_costs=tuple(
+                RuleCost(rule=rule, samples=samples, took_ms=round(self._rule_took_ms[rule], 6))
+                for rule, samples in sorted(self._rule_samples.items())
             ),
         )
 

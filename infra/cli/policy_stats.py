@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,9 @@ from infra.settings import load
 from streams.observing import RulesStatus
 
 _US_PER_MS = 1_000.0
+SHARING = frozenset({"terms", "regex", "allow"})
+"""The types whose rules are looked for in one automaton or table."""
+_AT_ONCE = "all its rules are looked for at once, so none has a cost of its own"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,15 +48,24 @@ def told(statuses: Sequence[RulesStatus]) -> Iterator[str]:
     share = f" ({decided / posts:.1%})" if posts else ""
     yield f"decided {decided} of {posts} posts{share}"
     hits: Counter[tuple[str, str, str]] = Counter()
-    samples: Counter[str] = Counter()
-    took_ms: Counter[str] = Counter()
     for status in statuses:
         hits.update({(hit.rule, hit.label, hit.mode): hit.hits for hit in status.hits})
-        samples.update({cost.family: cost.samples for cost in status.costs})
-        for cost in status.costs:
-            took_ms[cost.family] += cost.took_ms  # type: ignore[assignment]  # A counter takes any number.
     for (rule, label, mode), count in sorted(hits.items(), key=lambda one: (-one[1], one[0])):
         yield f"  {count:>9} {mode:<6} {rule}{f' {label}' if label else ''}"
-    for family, count in sorted(samples.items()):
-        each_us = took_ms[family] * _US_PER_MS / count
-        yield f"  {each_us:>6.1f} us a post, {family} (measured on {count})"
+    families = _means_us((cost.family, cost.samples, cost.took_ms) for one in statuses for cost in one.costs)
+    for family, (each_us, count) in families.items():
+        note = f"; {_AT_ONCE}" if family in SHARING else ""
+        yield f"  {each_us:>6.1f} us a post, {family} (measured on {count}{note})"
+    rules = _means_us((cost.rule, cost.samples, cost.took_ms) for one in statuses for cost in one.rule_costs)
+    for rule, (each_us, count) in rules.items():
+        yield f"  {each_us:>6.1f} us a post, the rule {rule} alone (measured on {count})"
+
+
+def _means_us(costs: Iterable[tuple[str, int, float]]) -> dict[str, tuple[float, int]]:
+    """Of each name what it took on the average, and on how many posts."""
+    samples: Counter[str] = Counter()
+    took_ms: defaultdict[str, float] = defaultdict(float)
+    for name, count, took in costs:
+        samples[name] += count
+        took_ms[name] += took
+    return {name: (took_ms[name] * _US_PER_MS / count, count) for name, count in sorted(samples.items())}

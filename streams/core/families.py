@@ -6,7 +6,8 @@ A family adds the numbers of its rules that match. What a match means is decided
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from schemas.policy import (
@@ -31,6 +32,10 @@ Numbered = Sequence[tuple[int, Rule]]
 """Rules with their places in the policy."""
 
 
+Look = Callable[[Subject], bool]
+"""Whether one rule matches a post."""
+
+
 class Family(Protocol):
     """Rules of one type."""
 
@@ -38,6 +43,9 @@ class Family(Protocol):
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Add the rules that match."""
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Each rule by itself; none where all are looked for at once, so that none has a cost of its own."""
 
 
 def families_of(rules: Numbered) -> tuple[Family, ...]:
@@ -67,6 +75,10 @@ class Terms:
         """One look at each form in which there are terms."""
         matching |= self._terms.owners_in(subject.forms)
 
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """One automaton holds them all."""
+        return ()
+
 
 class Lengths:
     """Short and harmless, without any word to beware of.
@@ -83,10 +95,16 @@ class Lengths:
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule."""
         for at, rule in self._rules:
-            if is_harmless(subject.forms.folded.text, rule) and at not in self._words.owners_in(
-                subject.forms
-            ):
+            if self._matches(at, rule, subject):
                 matching.add(at)
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Rule by rule, too."""
+        return [(at, partial(self._matches, at, rule)) for at, rule in self._rules]
+
+    def _matches(self, at: int, rule: LengthRule, subject: Subject) -> bool:
+        forms = subject.forms
+        return is_harmless(forms.folded.text, rule) and at not in self._words.owners_in(forms)
 
 
 class Patterns:
@@ -103,6 +121,10 @@ class Patterns:
         for hit in self._automaton.hits(subject.forms.folded.data):
             matching.add(self._owners[hit])
 
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """One automaton holds them all."""
+        return ()
+
 
 class Repetitions:
     """The same over and over."""
@@ -115,8 +137,16 @@ class Repetitions:
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule."""
         for at, rule in self._rules:
-            if is_repetitive(subject.forms.folded.text, rule):
+            if self._matches(rule, subject):
                 matching.add(at)
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Rule by rule, too."""
+        return [(at, partial(self._matches, rule)) for at, rule in self._rules]
+
+    @staticmethod
+    def _matches(rule: RepetitionRule, subject: Subject) -> bool:
+        return is_repetitive(subject.forms.folded.text, rule)
 
 
 class Links:
@@ -131,11 +161,24 @@ class Links:
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule; the links are taken from the text once."""
-        if not (links := subject.links):
+        if not subject.links:
             return
         for at, rule, domains, exceptions in self._rules:
-            if sum(counts(link, rule, domains, exceptions) for link in links) > rule.links_over:
+            if self._matches(rule, domains, exceptions, subject):
                 matching.add(at)
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Rule by rule, too; the links are there."""
+        return [
+            (at, partial(self._matches, rule, domains, exceptions))
+            for at, rule, domains, exceptions in self._rules
+        ]
+
+    @staticmethod
+    def _matches(
+        rule: LinksRule, domains: frozenset[str], exceptions: frozenset[str], subject: Subject
+    ) -> bool:
+        return sum(counts(link, rule, domains, exceptions) for link in subject.links) > rule.links_over
 
 
 def counts(link: Link, rule: LinksRule, domains: frozenset[str], exceptions: frozenset[str]) -> bool:
@@ -155,10 +198,17 @@ class Shapes:
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule."""
-        text, folded = subject.forms.text, subject.forms.folded.text
         for at, rule in self._rules:
-            if has_shape(text, folded, rule):
+            if self._matches(rule, subject):
                 matching.add(at)
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Rule by rule, too."""
+        return [(at, partial(self._matches, rule)) for at, rule in self._rules]
+
+    @staticmethod
+    def _matches(rule: ShapeRule, subject: Subject) -> bool:
+        return has_shape(subject.forms.text, subject.forms.folded.text, rule)
 
 
 class Allows:
@@ -181,6 +231,10 @@ class Allows:
             matching |= trusting
         matching |= self.knowing(subject.digest)
 
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """One table holds them all."""
+        return ()
+
     def knowing(self, digest: str) -> set[int]:
         """The rules that know this very content."""
         return self._digests.get(digest, set())
@@ -199,10 +253,18 @@ class Floods:
         if subject.meter is None or not subject.author:
             return
         for at, rule, window in self._rules:
-            if subject.kind in rule.kinds:
-                posts = subject.meter.count(window, subject.tenant, subject.author, subject.at_ms)
-                if posts > rule.posts_over:
-                    matching.add(at)
+            if self._matches(rule, window, subject):
+                matching.add(at)
+
+    def each(self) -> Sequence[tuple[int, Look]]:
+        """Rule by rule, too."""
+        return [(at, partial(self._matches, rule, window)) for at, rule, window in self._rules]
+
+    @staticmethod
+    def _matches(rule: FloodRule, window: Window, subject: Subject) -> bool:
+        if subject.meter is None or not subject.author or subject.kind not in rule.kinds:
+            return False
+        return subject.meter.count(window, subject.tenant, subject.author, subject.at_ms) > rule.posts_over
 
 
 _R = TypeVar("_R", bound=Rule)

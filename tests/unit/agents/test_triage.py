@@ -595,6 +595,7 @@ async def test_what_rules_find_is_counted_by_rule_label_and_mode_and_some_posts_
         ("x", "spam", "live", COST_SAMPLE // 4),
     ]
     assert [(cost.family, cost.samples) for cost in status.costs] == [("folding", 1), ("regex", 1)]
+    assert status.rule_costs == ()
 
 
 async def test_an_author_who_writes_too_much_is_counted_until_the_partition_is_given_away():

@@ -203,20 +203,35 @@ def test_stats_without_a_worker_say_so(tmp_path, capsys):
     assert "No worker" in capsys.readouterr().err
 
 
+AT_ONCE = "all its rules are looked for at once, so none has a cost of its own"
+
+
 def test_stats_of_several_workers_are_added_up():
     tally = RuleTally()
     tally.posts, tally.decided = 10, 4
     tally.found([Finding("ads", "spam", "block", "live"), Finding("trial", "spam", "label", "shadow")])
     tally.found([Finding("ads", "spam", "block", "live")])
     tally.cost("terms", 0.25)
+    tally.rule_cost("shouting", 0.001)
+    tally.rule_cost("shouting", 0.003)
     status = tally.status()
     assert list(told([status, status, RulesStatus()])) == [
         "decided 8 of 20 posts (40.0%)",
         "          4 live   ads spam",
         "          2 shadow trial spam",
-        "   250.0 us a post, terms (measured on 2)",
+        f"   250.0 us a post, terms (measured on 2; {AT_ONCE})",
+        "     2.0 us a post, the rule shouting alone (measured on 4)",
     ]
     assert list(told([RulesStatus()])) == ["decided 0 of 0 posts"]
+
+
+def test_the_costs_of_rules_without_number_are_bounded():
+    tally = RuleTally()
+    for number in range(2_000):
+        tally.rule_cost(f"rule-{number}", 0.001)
+    costs = tally.status().rule_costs
+    assert len(costs) <= 1_025
+    assert sum(cost.samples for cost in costs) == 2_000
 
 
 def test_the_hits_of_rules_without_number_are_bounded():
