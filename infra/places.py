@@ -34,6 +34,12 @@ class Place(NamedTuple):
     column: int
 
 
+def place_at(text: str, character: int) -> Place:
+    """Where the character of this number stands; the end for what is beyond it."""
+    at = min(character, len(text))
+    return Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+
+
 class Places:
     """The places of one text."""
 
@@ -63,10 +69,6 @@ class Places:
         while path not in self._values and path:
             path = re.sub(r"(\.[^.\[]*|\[\d+\])\Z", "", path) if path != "$" else ""
         return self._place(self._values.get(path, 0))
-
-    def at(self, character: int) -> Place:
-        """Where the character of this number stands; the end for what is beyond it."""
-        return self._place(min(character, len(self._text)))
 
     def _place(self, at: int) -> Place:
         line = bisect_right(self._lines, at)

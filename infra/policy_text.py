@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from infra.errors import ExitCode, Failure
-from infra.places import Place, Places
+from infra.places import Place, place_at
 from schemas.wire import POLICY_BYTES_MAX
 from streams.core.rules import BadPolicy
 from streams.core.vetting import PolicyProblem
@@ -54,7 +54,7 @@ def policy_text(path: Path) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
-        _refuse(f"not UTF-8 at byte {error.start}", Places(before).at(len(before)))
+        _refuse(f"not UTF-8 at byte {error.start}", place_at(before, len(before)))
 
 
 def parsed(text: str, *, is_json: bool = False) -> Any:
@@ -84,20 +84,20 @@ def _json(text: str) -> Any:
         byte = _BYTE.search(str(error))
         # Without a byte it is the end that came too soon.
         before = text.encode()[: int(byte["byte"])].decode(errors="ignore") if byte else text
-        _refuse(f"not JSON: {_BYTE.sub('', str(error))}", Places(text).at(len(before)))
+        _refuse(f"not JSON: {_BYTE.sub('', str(error))}", place_at(text, len(before)))
     except RecursionError:
         _refuse("not JSON that can be read: nested too deeply", _first(_NEST, text))
 
 
 def _toml(text: str) -> Any:
     if (long := _LONG_KEY.search(text)) is not None:
-        _refuse(f"a key of more than {KEY_PARTS_MAX} parts", Places(text).at(long.end()))
+        _refuse(f"a key of more than {KEY_PARTS_MAX} parts", place_at(text, long.end()))
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = _PLACE.search(str(error))
         # Without a place it is at the end of the document.
-        place = Place(int(found["line"]), int(found["column"])) if found else Places(text).at(len(text))
+        place = Place(int(found["line"]), int(found["column"])) if found else place_at(text, len(text))
         _refuse(f"not TOML: {error}", place)
     except RecursionError:
         _refuse("not TOML that can be read: nested too deeply", _first(_NEST, text))
@@ -109,7 +109,7 @@ def _toml(text: str) -> Any:
 def _first(pattern: re.Pattern[str], text: str) -> Place:
     """Where something first stands; the beginning if it does not."""
     found = pattern.search(text)
-    return Places(text).at(found.start() if found else 0)
+    return place_at(text, found.start() if found else 0)
 
 
 def _refuse(reason: str, place: Place = Place(1, 1)) -> NoReturn:  # noqa: B008  It never changes.
