@@ -52,6 +52,8 @@ def _without_exclamations(base: str) -> str:
 def _together(apart: re.Match[str]) -> str:
     run = apart[0]
     step = 1 + len(apart[1] or " ")
-    letters = _ANY_BETWEEN.sub("", run) if _ANY_MARK.search(run) else run[::step]
-    # More than a third of them: `a[1:3]` is a piece of code.
-    return JOINED + letters if 3 * sum(map(str.isalpha, letters)) > len(letters) else run
+    letters = run[::step] if run.isascii() or not _ANY_MARK.search(run) else _ANY_BETWEEN.sub("", run)
+    # More than a third of them: `a[1:3]` is a piece of code. That all are is the quickest to know.
+    if letters.isalpha() or 3 * sum(map(str.isalpha, letters)) > len(letters):
+        return JOINED + letters
+    return run

@@ -10,14 +10,15 @@ not `all`, `85` not `bs`, and a Russian word no English one that looks like it.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from functools import cached_property
-from itertools import accumulate, compress, count, groupby
+from itertools import accumulate, compress, count
 from operator import and_, ne
 from typing import NamedTuple
 
 from streams.core.apart import put_together
+from streams.core.drawn_out import DrawnOut
 from streams.core.lookalikes import GONE, JOINED, PLAIN, SEEN, one_symbol, surviving
 from streams.core.normalise import Folded, cased
 from streams.core.signs import DECORATIVE, NONE, Signs, signs_in
@@ -26,10 +27,7 @@ from streams.core.tables import read_by
 FOREIGN_MIN = 3
 """Letters of a foreign word that may be taken for a Latin one. Shorter ones look alike by chance."""
 
-DRAWN_OUT_MIN = 3
-"""As many equal letters in a row stand for one or two."""
-
-_LATIN = re.compile("[a-z]")
+_LATIN = re.compile(f"[a-z{JOINED}]")
 _ASCII = re.compile(r"[\x02-\x7f]")
 _ONLY_SIGNS = re.compile("[@$!|€£¢¥§]{3,}")
 _OTHER_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
@@ -46,37 +44,28 @@ class Words(NamedTuple):
     seen: list[str]
 
 
-class Part(NamedTuple):
-    """What of a word a place in a form covers."""
-
-    number: int
-    start: int
-    end: int
-
-
 class Reading:
     """Words in a row, a blank before and behind each, and which of them stands where."""
 
     def __init__(self, read: str) -> None:
-        self._read = read
+        self.read = read
         self.text = one_symbol(read)
 
     @cached_property
     def words(self) -> list[str]:
         """The words as they were read."""
-        return self._read[1:-1].split(" ")
+        return self.read[1:-1].split(" ")
 
-    def parts(self, start: int, end: int) -> Iterator[Part]:
-        """The parts of words within a place."""
-        number = max(0, bisect_right(self._starts, start) - 1)
-        while number < len(self.words) and self._starts[number] < end:
-            begins, length = self._starts[number], len(self.words[number])
-            if start < begins + length:
-                yield Part(number, max(0, start - begins), min(length, end - begins))
-            number += 1
+    def numbers(self, start: int, end: int) -> range:
+        """The numbers of the words within a place."""
+        first = max(0, bisect_right(self.starts, start) - 1)
+        if start >= self.starts[first + 1] - 1:
+            first += 1
+        return range(first, bisect_left(self.starts, end))
 
     @cached_property
-    def _starts(self) -> list[int]:
+    def starts(self) -> list[int]:
+        """Where each word begins, and where the next one would."""
         return list(accumulate((len(word) + 1 for word in self.words), initial=1))
 
 
@@ -87,6 +76,8 @@ class Undone:
         self._words = words
         self._numbers = disguised
         self._signs = signs
+        self._known: dict[int, _Disguise] = {}
+        self._inside = _NOWHERE
         if len(disguised) == len(words.plain):
             read = words.seen
         else:
@@ -117,9 +108,9 @@ class Undone:
         return self._signs.apart and bool(self._apart)
 
     @cached_property
-    def squeezed(self) -> Reading:
+    def squeezed(self) -> DrawnOut:
         """Each row of equal letters as one letter."""
-        return Reading(squeeze(self.evaded.text))
+        return DrawnOut(self.evaded.read)
 
     @cached_property
     def has_drawn_out(self) -> bool:
@@ -137,65 +128,135 @@ class Undone:
             hiding += sum(map(len, filter(_HIDING_IN_ASCII.search, ascii_words)))
         return hiding
 
-    def is_in_disguise(self, start: int, end: int, *, whole_words: bool) -> bool:
+    def is_in_disguise(self, start: int, end: int, spelled: str) -> bool:
         """Whether a place in `evaded` covers some disguise."""
-        return any(
-            part.number in self._disguised and self._covers_disguise(part, whole_words=whole_words)
-            for part in self.evaded.parts(start, end)
-        )
+        # A text may be one word with a place in every third letter: most are within the word of the last one.
+        inside = self._inside
+        if inside.first <= start and end <= inside.last and end - start < inside.size:
+            return 0 < 2 * inside.differing.count(1, start - inside.at, end - inside.at) <= end - start
+        # From the last word on; those that are covered whole are in disguise, so there are few looks.
+        number = bisect_left(self._begins, end) - 1
+        while number >= 0 and (ends := self._ends[number]) > start:
+            begins, word = self._begins[number], self._disguise(self._numbers[number])
+            place = max(start, begins) - begins, min(end, ends) - begins
+            if word.is_covered(*place, whole_words=spelled.startswith(" ")):
+                return True
+            self._inside = word.inside(begins)
+            number -= 1
+        return False
 
     def is_drawn_out(self, start: int, end: int, spelled: str) -> bool:
         """Whether letters at a place in `squeezed` are drawn out, the others as the term is spelled.
 
-        Three or more may stand for any number that the term has, and so may any where every letter is
-        doubled.
+        Of a word in disguise with a digit in it, not where it is a part of the word only.
         """
-        spellings = [[row for row, _ in _rows(word)] for word in spelled.split()]
-        parts = list(self.squeezed.parts(start, end))
-        if len(parts) != len(spellings):
+        # Most places have none, and a text may have one in every third letter: asked before all else.
+        if self._any_drawn_out.find(1, start, end) < 0 or not self.squeezed.is_at(start, end, spelled):
             return False
-        any_drawn_out = False
-        for part, spelling in zip(parts, spellings, strict=True):
-            rows = _rows(self.evaded.words[part.number])
-            if part.number in self._disguised and part.end - part.start < len(rows) and self._has_digit(part):
-                return False
-            all_doubled = len(rows) > 1 and min(of_one_letter for _, of_one_letter in rows) > 1
-            for (row, of_one_letter), spelt in zip(rows[part.start : part.end], spelling, strict=True):
-                is_drawn_out = of_one_letter >= max(DRAWN_OUT_MIN, spelt) or all_doubled
-                if not is_drawn_out and row != spelt:
-                    return False
-                any_drawn_out = any_drawn_out or (is_drawn_out and row != spelt)
-        return any_drawn_out
+        start, end = self.squeezed.unsqueezed(start, end)
+        numbers = self.evaded.numbers(start, end)
+        # Those between are covered whole.
+        return not any(self._is_part_with_digit(at, start, end) for at in {*numbers[:1], *numbers[-1:]})
+
+    @cached_property
+    def _any_drawn_out(self) -> bytes:
+        return self.squeezed.any_drawn_out
 
     def word_numbers(self, form: str, start: int, end: int) -> list[int]:
         """The numbers of the text's words that a place in a form covers."""
         if form == "apart":
-            return [self._apart[part.number] for part in self.apart.parts(start, end)]
-        reading = self.squeezed if form == "squeezed" else self.evaded
-        return [part.number for part in reading.parts(start, end)]
+            return [self._apart[number] for number in self.apart.numbers(start, end)]
+        if form == "squeezed":
+            start, end = self.squeezed.unsqueezed(start, end)
+        return list(self.evaded.numbers(start, end))
 
     @cached_property
     def _apart(self) -> list[int]:
         return [at for at in self._numbers if JOINED in self._words.plain[at]]
 
-    def _has_digit(self, part: Part) -> bool:
-        return any(map(str.isdigit, self._words.plain[part.number]))
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in `evaded` each word in disguise begins."""
+        return list(map(self.evaded.starts.__getitem__, self._numbers))
 
-    def _covers_disguise(self, part: Part, *, whole_words: bool) -> bool:
-        plain, seen = self._words.plain[part.number], self._words.seen[part.number]
-        if GONE in seen:
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [self.evaded.starts[number + 1] - 1 for number in self._numbers]
+
+    def _is_part_with_digit(self, number: int, start: int, end: int) -> bool:
+        if number not in self._disguised:
+            return False
+        begins, ends = self.evaded.starts[number], self.evaded.starts[number + 1] - 1
+        return (begins < start or end < ends) and self._disguise(number).has_digit
+
+    def _disguise(self, number: int) -> _Disguise:
+        """What is known of a word in disguise: read once, however much is found in it."""
+        if (known := self._known.get(number)) is None:
+            known = self._known[number] = _Disguise(self._words.plain[number], self._words.seen[number])
+        return known
+
+
+class _Inside(NamedTuple):
+    """The inside of a word in disguise: less than all of it, within its letters."""
+
+    first: int
+    last: int
+    size: int
+    at: int
+    """Where the word begins."""
+    differing: bytes
+    """Of each character of the word, whether it is not what it seems."""
+
+
+_NOWHERE = _Inside(0, 0, 0, 0, b"")
+
+
+class _Disguise:
+    """A word in disguise, as it is and as it is seen; to look at a part of it takes the same time for all."""
+
+    def __init__(self, plain: str, seen: str) -> None:
+        self._plain = plain
+        self._seen = seen
+        self._has_gone = GONE in seen
+
+    @cached_property
+    def has_digit(self) -> bool:
+        return any(map(str.isdigit, self._plain))
+
+    def is_covered(self, start: int, end: int, *, whole_words: bool) -> bool:
+        """Whether a part of the word covers some disguise."""
+        if self._has_gone:
             return True
-        _, start, end = part
-        if whole_words or end - start == len(seen):
-            return plain[start:end] != seen[start:end]
+        if whole_words or end - start == len(self._seen):
+            return self._differing.find(1, start, end) >= 0
         # Part of a longer word. `$exit` and `base32` are names with a sign before or a number behind them,
         # `me@lists` is an address, and long numbers in hexadecimal have letters in them.
-        if _ADDRESS.fullmatch(plain):
+        if self._is_address:
             return False
-        start = max(start, len(plain) - len(plain.lstrip(_NO_LETTERS)))
-        end = min(end, len(plain.rstrip(_NO_LETTERS)))
-        differing = sum(plain[at] != seen[at] for at in range(start, end))
-        return 0 < differing <= (part.end - part.start) / 2
+        first, last = self._letters
+        return 0 < 2 * self._differing.count(1, max(start, first), min(end, last)) <= end - start
+
+    def inside(self, at: int) -> _Inside:
+        """What decides about a part of the word, which begins there, without the signs around it."""
+        first, last = self._letters
+        if self._has_gone or self._is_address:
+            return _NOWHERE
+        return _Inside(at + first, at + last, len(self._seen), at, self._differing)
+
+    @cached_property
+    def _differing(self) -> bytes:
+        """Of each character, whether it is not what it seems."""
+        return bytes(map(ne, self._plain, self._seen))
+
+    @cached_property
+    def _is_address(self) -> bool:
+        return _ADDRESS.fullmatch(self._plain) is not None
+
+    @cached_property
+    def _letters(self) -> tuple[int, int]:
+        """Where the word begins and ends without the signs and digits around it."""
+        plain = self._plain
+        return len(plain) - len(plain.lstrip(_NO_LETTERS)), len(plain.rstrip(_NO_LETTERS))
 
 
 def undo(text: str, folded: Folded, signs: Signs) -> Undone | None:
@@ -221,12 +282,6 @@ def words_of(base: str, *, may_be_apart: bool = True) -> Words:
     return Words(read_by(PLAIN, together).split(), read_by(SEEN, together).split())
 
 
-def squeeze(text: str) -> str:
-    """Each row of equal letters as one letter."""
-    # Half of what a substitution takes where most letters are repeated.
-    return "".join([letter for letter, _ in groupby(text)])
-
-
 def _disguised(words: Words, signs: Signs) -> list[int]:
     """The numbers of the words in disguise."""
     plain, seen = words
@@ -238,38 +293,33 @@ def _disguised(words: Words, signs: Signs) -> list[int]:
     surely = list(map(and_, map(str.isascii, candidates), map(str.islower, candidates)))
     if all(surely):
         return differing
+    surely_plain = _without_letters(candidates)
     # In a text with letters that look like no Latin ones, a word of others is just a word.
     foreign_may_be = signs.foreign and not any(map(_OTHER_LETTER.search, seen))
-    has_latin = _LATIN.search
     return [
         at
         for at, word, is_sure in zip(differing, candidates, surely, strict=True)
-        if is_sure or has_latin(word) or _is_disguised(word, seen[at], foreign_may_be=foreign_may_be)
+        if is_sure
+        or (word not in surely_plain and _is_disguised(word, seen[at], foreign_may_be=foreign_may_be))
     ]
 
 
+def _without_letters(words: Collection[str]) -> set[str]:
+    """Those of the words that are numbers and signs."""
+    return {
+        word
+        for word in set(words)
+        if word.isascii() and not _LATIN.search(word) and _ONLY_SIGNS.fullmatch(word) is None
+    }
+
+
 def _is_disguised(plain: str, seen: str, *, foreign_may_be: bool) -> bool:
-    """Whether a word without Latin letters is in disguise; a number is not."""
-    if plain.isascii():
-        return JOINED in plain or _ONLY_SIGNS.fullmatch(plain) is not None
-    if _ASCII.search(plain) or _ONLY_SIGNS.fullmatch(plain):
+    """Whether a word that may have letters of other scripts is in disguise."""
+    # In ASCII it has Latin letters, or is of nothing but signs; otherwise it mixes, but for foreign words.
+    if plain.isascii() or _ASCII.search(plain) or _ONLY_SIGNS.fullmatch(plain):
         return True
     return (
         (foreign_may_be or _DECORATIVE.search(plain) is not None)
         and len(seen) >= FOREIGN_MIN
         and seen.isascii()
     )
-
-
-def _rows(word: str) -> list[tuple[int, int]]:
-    """How often each symbol of a word is repeated, and how often at most one letter of it.
-
-    `free` is 1, 1, 2; in `ili` one symbol stands three times, but no letter more than once.
-    """
-    rows, at = [], 0
-    for _, row in groupby(one_symbol(word)):
-        length = sum(1 for _ in row)
-        letters = groupby(word[at : at + length])
-        rows.append((length, max(sum(1 for _ in letter) for _, letter in letters)))
-        at += length
-    return rows

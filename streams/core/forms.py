@@ -8,7 +8,7 @@ form stands in the original is for explanations, and takes many times as long as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Literal, assert_never
 
@@ -23,6 +23,8 @@ FORM_NAMES: tuple[FormName, ...] = ("folded", "words", "evaded", "apart", "squee
 """In the order in which they are searched: the plain ones first, as they are the cheapest."""
 PLAIN_FORMS: tuple[FormName, ...] = ("folded", "words")
 """Those that every text has: nothing is undone in them."""
+
+Admits = Callable[[int, int, str], bool]
 
 DISGUISED = "disguised"
 """The flag of a text in which words are written so as not to be found."""
@@ -94,16 +96,15 @@ class Forms:
             case _:
                 assert_never(form)
 
-    def admits(self, form: FormName, start: int, end: int, spelled: str) -> bool:
+    def admitting(self, form: FormName) -> Admits | None:
         """Whether a term that was found at a place counts: where evasion is undone, there must be some.
 
-        `spelled` is the term as it is looked for, before rows of letters are squeezed.
+        Nothing where all count. What is asked: the place, and the term as it is looked for, before rows of
+        letters are squeezed.
         """
         if self.undone is None or form not in {"evaded", "squeezed"}:
-            return True
-        if form == "evaded":
-            return self.undone.is_in_disguise(start, end, whole_words=spelled.startswith(" "))
-        return self.undone.is_drawn_out(start, end, spelled)
+            return None
+        return self.undone.is_in_disguise if form == "evaded" else self.undone.is_drawn_out
 
     def span(self, form: FormName, start: int, end: int) -> Span:
         """The span of the original that a part of a form comes from; where evasion is undone, of words."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import re2
 from ahocorasick_rs import AhoCorasick, Implementation
 
-from streams.core.evasion import base_of, squeeze, words_of
+from streams.core.drawn_out import squeeze
+from streams.core.evasion import base_of, words_of
 from streams.core.forms import FORM_NAMES, PLAIN_FORMS, FormName, Forms
 from streams.core.lookalikes import GONE, one_symbol
 from streams.core.normalise import fold
@@ -108,16 +109,20 @@ class _OfForm:
 
     def add_disguised(self, text: str, forms: Forms, found: set[int]) -> None:
         """What is found in the others counts where evasion was undone."""
+        if (admits := forms.admitting(self._form)) is None:
+            self.add_plain(text, found)
+            return
         for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             for owner, spelled in self._owners[hit]:
                 # Whose term was found already need not be looked at: texts may repeat a word for ever.
-                if owner not in found and forms.admits(self._form, start, end, spelled):
+                if owner not in found and admits(start, end, spelled):
                     found.add(owner)
 
     def places(self, text: str, forms: Forms) -> Iterator[Place]:
+        admits = forms.admitting(self._form)
         for hit, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             for owner, spelled in self._owners[hit]:
-                if forms.admits(self._form, start, end, spelled):
+                if admits is None or admits(start, end, spelled):
                     yield Place(owner, self._form, start, end)
 
 

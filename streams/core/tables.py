@@ -8,6 +8,8 @@ DISTINCT_MAX = 64
 """Up to so many characters beyond ASCII are replaced one after the other; looking up each character of a text
 in turn takes a text of mostly ASCII five times as long."""
 
+_ASCII = frozenset(map(chr, range(128)))
+
 
 class Table(dict[int, str]):
     """What stands for each character: asked once for each, as the tables of Unicode are large."""
@@ -29,7 +31,7 @@ class Table(dict[int, str]):
 def read_by(table: Table, text: str) -> str:
     """A text by a table."""
     if not text.isascii():
-        others = [char for char in set(text) if char > "\x7f"]
+        others = set(text) - _ASCII
         if len(others) > DISTINCT_MAX:
             return text.translate(table)
         changed = [(char, became) for char in others if (became := table[ord(char)]) != char]

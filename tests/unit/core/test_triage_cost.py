@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from infra.bench.policies import large_policy
 from infra.policies import default_policy_path, read
 from schemas.event import Moderate
-from schemas.policy import RegexRule
+from schemas.policy import RegexRule, TermsRule
 from streams.core.digest import content_digest
 from streams.core.lookalikes import confusables
 from streams.core.rules import compile_policy
@@ -74,6 +74,11 @@ HOSTILE = {
     "unassigned": "\u0378\U000e1234",
     "flags": "🇸🇪🇽",
     "joined families": "👩\u200d👩\u200d👧\u200d👦",
+    "nearly drawn out, in one word": "xxxx" + "fre" * (TEXT_BYTES // 3 - 2),
+    "nearly drawn out, a long term": "xxx" + "larrktemu" * (TEXT_BYTES // 9 - 1),
+    "nearly drawn out, phrases": "xxx " + "fre folowers " * (TEXT_BYTES // 13 - 1),
+    "nearly drawn out, words": "xxx " + "kkys " * (TEXT_BYTES // 5 - 1),
+    "too much in disguise, in one word": "a55",
 }
 
 
@@ -92,7 +97,11 @@ def policy():
     nested = RegexRule(
         id="nested", action="label", label="spam", patterns=(r"(a+)+$", r"(a|aa)+b", r"(x*)*y")
     )
-    return compile_policy(replace(default, rules=(*default.rules, *large_policy().rules, nested)))
+    # Terms that are found in every third letter of a text, and do not count there.
+    anywhere = TermsRule(
+        id="anywhere", action="label", label="spam", terms=("free", "ass"), anywhere=True, evasion=True
+    )
+    return compile_policy(replace(default, rules=(*default.rules, *large_policy().rules, nested, anywhere)))
 
 
 def post(unit, text_bytes=TEXT_BYTES):
