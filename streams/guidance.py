@@ -83,6 +83,9 @@ class Guidance(Service):
             except BadPolicy as refusal:
                 self.policies.refuse(document.ref.digest)
                 self._tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {refusal}")
+            except Exception as bug:  # noqa: BLE001 - whatever it is, the policy that judges goes on doing so.
+                self.policies.refuse(document.ref.digest)
+                self._tally.error(f"policy {document.ref.id} {document.ref.version} was refused: {bug!r}")
 
     def _take_policy(self, record: Record) -> None:
         self._take(record, lambda: self.policies.apply(record.key, record.value))

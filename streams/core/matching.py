@@ -22,7 +22,12 @@ from streams.core.words import as_whole_words, words_form
 
 AUTOMATON_BYTES_MAX = 64 << 20
 """For the program of a set of patterns and the states it runs with."""
-
+DFA_BYTES_MAX = 192 << 10
+"""Bytes of the needles of one form up to which they become the fastest automaton. It has a state for each, of
+up to a KiB in scripts of many letters; beyond, the automaton is one of a few bytes a state."""
+PATTERN_BYTES_MAX = 4 << 20
+"""For the program of one pattern: one that is larger takes half a second to look at, and there may be
+thousands."""
 
 APART_MIN = 4
 """Letters of a term that is found anywhere in letters that were written apart: nobody knows where words end
@@ -100,7 +105,11 @@ class _OfForm:
         self._form = form
         self._owners = [tuple(dict.fromkeys(owners)) for owners in needles.values()]
         self._numbers = [frozenset(owner.number for owner in owners) for owners in self._owners]
-        self._automaton = AhoCorasick(list(needles), implementation=Implementation.DFA)
+        size = sum(len(needle.encode("utf-8", "surrogatepass")) for needle in needles)
+        self._automaton = AhoCorasick(
+            list(needles),
+            implementation=Implementation.DFA if size <= DFA_BYTES_MAX else Implementation.ContiguousNFA,
+        )
 
     def add_plain(self, text: str, found: set[int]) -> None:
         """What is found in a plain form counts, wherever it stands."""
@@ -192,7 +201,7 @@ class Automaton:
 def check_pattern(pattern: str) -> None:
     """Raise `BadPattern` for what RE2 does not take."""
     try:
-        re2.compile(pattern, _options())
+        re2.compile(pattern, _options(PATTERN_BYTES_MAX))
     except re2.error as problem:
         raise BadPattern(_reason(problem)) from None
 
@@ -203,13 +212,13 @@ def span_of(pattern: str, text: str) -> tuple[int, int] | None:
     return None if match is None else match.span()
 
 
-def _options() -> re2.Options:
+def _options(bytes_max: int = AUTOMATON_BYTES_MAX) -> re2.Options:
     options = re2.Options()
     # It would write to stderr, and quote the pattern there.
     options.log_errors = False
     # Texts come folded; a capital in a pattern would never match.
     options.case_sensitive = False
-    options.max_mem = AUTOMATON_BYTES_MAX
+    options.max_mem = bytes_max
     return options
 
 

@@ -10,6 +10,10 @@ in turn takes a text of mostly ASCII five times as long."""
 
 _ASCII = frozenset(map(chr, range(128)))
 
+ENTRIES_MAX = 16_384
+"""Characters that a table remembers: more than any language has. A few posts could have it remember all there
+are, and hundreds of MiB for good; at the bound it forgets them all, and begins anew."""
+
 
 class Table(dict[int, str]):
     """What stands for each character: asked once for each, as the tables of Unicode are large."""
@@ -20,7 +24,10 @@ class Table(dict[int, str]):
         return bytes(ord(self[code]) if code < 128 else code for code in range(256))
 
     def __missing__(self, code: int) -> str:
-        made = self[code] = self._made(chr(code))
+        made = self._made(chr(code))
+        if len(self) >= ENTRIES_MAX:
+            self.clear()
+        self[code] = made
         return made
 
     def _made(self, char: str) -> str:

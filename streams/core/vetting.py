@@ -33,6 +33,9 @@ DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 NO_SUCH_LABEL = "there is no label"
 FLOOD_RULES_MAX = 8
 """Each keeps counts of thousands of authors, in every partition."""
+TERMS_BYTES_MAX = 1 << 20
+"""Of the terms of all rules together, in UTF-8: they are looked for in up to five forms, and a worker needs
+room for that beside the policy that judges."""
 
 
 class PolicyProblem(NamedTuple):
@@ -70,6 +73,7 @@ def problems_of(policy: Policy) -> tuple[PolicyProblem, ...]:
             for problem in _of_rule(f"$.rules[{at}]", rule, labels)
         ),
         *_of_floods(policy),
+        *_of_all_terms(policy),
     )
 
 
@@ -108,6 +112,21 @@ def _of_floods(policy: Policy) -> Iterator[PolicyProblem]:
     for at in floods[FLOOD_RULES_MAX:]:
         reason = f"there are {len(floods)} rules of this type, {FLOOD_RULES_MAX} are allowed"
         yield PolicyProblem(f"$.rules[{at}].type", reason, policy.rules[at].id)
+
+
+def _of_all_terms(policy: Policy) -> Iterator[PolicyProblem]:
+    """Told at the first rule that is too much."""
+    size = 0
+    for at, rule in enumerate(policy.rules):
+        if isinstance(rule, TermsRule | LengthRule):
+            field, terms = ("terms", rule.terms) if isinstance(rule, TermsRule) else ("unless", rule.unless)
+            before, size = size, size + sum(len(term.encode("utf-8", "surrogatepass")) for term in terms)
+            if before <= TERMS_BYTES_MAX < size:
+                reason = (
+                    f"up to here the terms of all rules are {size} bytes, {TERMS_BYTES_MAX} are allowed; "
+                    "leave some out, or write a pattern for those that are alike"
+                )
+                yield PolicyProblem(f"$.rules[{at}].{field}", reason, rule.id)
 
 
 def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -9,10 +9,14 @@ import pytest
 from samples import NOW
 from stages import TOPICS, FakeRecord
 
+from infra.policies import default_policy_path, read
 from schemas.control import Enforce
 from schemas.errors import UnknownVersion
+from schemas.policy import ActivePolicy
 from schemas.wire import encode
 from streams.broadcast import Broadcast
+from streams.core.digest import policy_digest
+from streams.core.policies import active_key, document_key
 from streams.guidance import Guidance
 from streams.observing import Tally
 from streams.ports import Record
@@ -94,3 +98,23 @@ async def test_one_that_comes_later_stops_the_worker_at_once(told: Callable[...,
     assert "with the key `x\\n\\x1byyyy" in str(error)
     assert len(str(error)) < 250
     await one.guidance.stop()
+
+
+async def test_a_policy_whose_compiling_breaks_is_refused_and_the_service_goes_on(
+    told: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("streams.guidance.compile_document", broken)
+    policy = read(default_policy_path()).policy
+    digest = policy_digest(policy)
+    pointer = ActivePolicy(v=1, id=policy.id, version=policy.version, digest=digest)
+    worker = told(
+        FakeRecord(TOPICS.policy, 0, 0, encode(policy), document_key(digest)),
+        FakeRecord(TOPICS.policy, 0, 1, encode(pointer), active_key(policy.id)),
+    )
+    await worker.guidance.start()
+    await worker.guidance.stop()
+    assert worker.guidance.policies.to_compile() == ()
+    assert not worker.stopped
