@@ -15,7 +15,7 @@ class Small(Table):
 def test_a_table_is_bounded_whatever_it_is_asked():
     table = Small()
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 2 * ENTRIES_MAX)))
-    assert read_by(table, text) == text
+    assert read_by(table, text) == text.lower()
     assert 0 < len(table) <= ENTRIES_MAX
 
 
