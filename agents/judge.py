@@ -280,7 +280,7 @@ class Judge:
         spent = self._spent(work, now_ms)
         return fallback_verdict(
             work.case,
-            late_action(work.document.policy, work.pending.shadow_hits),
+            late_action(work.document.policy, work.pending.suspected),
             "late",
             spent,
             moment(now_ms),

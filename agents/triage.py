@@ -224,6 +224,7 @@ class Triage:
             flags=undecided.flags,
             obfuscation=undecided.obfuscation,
             shadow_hits=undecided.shadow_hits,
+            suspected=undecided.suspected,
             trace_id=trace.trace_id if trace and not trace.sampled else "",
         )
         return pending_record(self.topics, pending, self._traced(case, record, began_ms, ""))

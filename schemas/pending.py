@@ -29,6 +29,10 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shadow_hits: Annotated[
         tuple[str, ...], Meta(description="Ids of shadow rules that would have decided.")
     ] = ()
+    suspected: Annotated[
+        tuple[str, ...],
+        Meta(description="Labels that live rules found where they may not decide: if late, these count."),
+    ] = ()
     trace_id: Annotated[
         str,
         Meta(

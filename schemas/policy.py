@@ -34,7 +34,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reuse_ttl_s: TtlSeconds | None = None
     """How long an answer with this label may stand for copies; without it the action's time counts alone."""
     late: Late | None = None
-    """What to do with a late event that a rule on trial suspects of this; else `late_action`."""
+    """What to do with a late event that a live rule found to be this, but may not decide; otherwise
+    `late_action`."""
 
 
 class ReuseTtl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

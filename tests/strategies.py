@@ -150,6 +150,7 @@ def pendings(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Pending]:
         "flags": tuples(names),
         "obfuscation": shares,
         "shadow_hits": tuples(names),
+        "suspected": tuples(names),
         "trace_id": st.just("") | digests,
         "parked": counts,
     }

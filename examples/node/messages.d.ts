@@ -324,6 +324,8 @@ export interface Pending {
   obfuscation?: number;
   /** Ids of shadow rules that would have decided. */
   shadow_hits?: string[];
+  /** Labels that live rules found where they may not decide: if late, these count. */
+  suspected?: string[];
   /** Of an unsampled trace; a sampled one travels in the record's header. [matches `^([0-9a-f]{32})?$`] */
   trace_id?: string;
   /** How often it went back to the end of its topic. [0 to 2^31-1] */

@@ -17,18 +17,18 @@ _ACTIONS: dict[Late, Action] = {
 _GRAVITY: tuple[Late, ...] = ("block", "hold", "review", "allow_and_recheck")
 
 
-def late_policy(policy: Policy, shadow_hits: Iterable[str]) -> Late | None:
+def late_policy(policy: Policy, labels: Iterable[str]) -> Late | None:
     """What the suspected labels ask for, the gravest of it; None: none of them asks for anything.
 
-    Suspected is what rules on trial found: of a late event nothing else is known.
+    Suspected is what live rules found where they may not decide. What rules in shadow found is not asked:
+    they change no verdict, a late one neither.
     """
-    hits = set(shadow_hits)
-    suspected = {rule.label for rule in policy.rules if rule.id in hits}
+    suspected = set(labels)
     asked = [label.late for label in policy.labels if label.name in suspected and label.late is not None]
     return min(asked, key=_GRAVITY.index, default=None)
 
 
-def late_action(policy: Policy, shadow_hits: Iterable[str]) -> Action:
+def late_action(policy: Policy, labels: Iterable[str]) -> Action:
     """The action of the verdict that a late event gets."""
-    late = late_policy(policy, shadow_hits)
+    late = late_policy(policy, labels)
     return policy.late_action if late is None else _ACTIONS[late]

@@ -47,6 +47,8 @@ class Undecided(msgspec.Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
     obfuscation: float = 0.0
     shadow_hits: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    """Labels that live rules found where they may not decide, in the order of the policy's rules."""
 
 
 def triage(
@@ -81,7 +83,9 @@ def triage(
             if deciding:
                 return _decided(deciding, shadow_hits(found))
     forms = subject.forms
-    return Undecided(forms.flags, forms.obfuscation, shadow_hits(found) if found else ())
+    if not found:
+        return Undecided(forms.flags, forms.obfuscation)
+    return Undecided(forms.flags, forms.obfuscation, shadow_hits(found), _suspected(found))
 
 
 def decide(found: Sequence[Finding], *, hides: bool, has_context: bool) -> Sequence[Finding]:
@@ -105,6 +109,10 @@ def decide(found: Sequence[Finding], *, hides: bool, has_context: bool) -> Seque
 def shadow_hits(found: Sequence[Finding]) -> tuple[str, ...]:
     """The rules in shadow that matched."""
     return tuple(finding.rule_id for finding in found if finding.mode == "shadow")
+
+
+def _suspected(found: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.label for one in found if one.mode == "live" and one.label))
 
 
 def _decided(deciding: Sequence[Finding], shadows: tuple[str, ...]) -> Decided:

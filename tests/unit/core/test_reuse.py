@@ -52,16 +52,16 @@ def test_no_label_makes_an_answer_last_longer(policy, action, labels):
 
 
 @pytest.mark.parametrize(
-    ("hits", "late", "action"),
+    ("labels", "late", "action"),
     [
         ((), None, "review"),
-        (("on-spam",), None, "review"),
-        (("on-minors", "on-scam"), "block", "block"),
-        (("on-scam",), "allow_and_recheck", "allow"),
-        (("on-scam", "on-crisis"), "hold", "review"),
+        (("spam",), None, "review"),
+        (("minors", "scam"), "block", "block"),
+        (("scam",), "allow_and_recheck", "allow"),
+        (("scam", "crisis"), "hold", "review"),
         (("gone-since",), None, "review"),
     ],
 )
-def test_what_a_rule_on_trial_suspects_decides_what_is_done_when_late(hits, late, action):
-    assert late_policy(POLICY, hits) == late
-    assert late_action(POLICY, hits) == action
+def test_the_gravest_that_a_suspected_label_asks_for_is_done_when_late(labels, late, action):
+    assert late_policy(POLICY, labels) == late
+    assert late_action(POLICY, labels) == action

@@ -79,6 +79,17 @@ def test_shadow_rules_and_rules_that_are_off_never_change_a_decision(rules, text
     assert replace(decision, shadow_hits=()) == triage(post(text), compiled(*without))
 
 
+@given(all_rules, matching, st.text(alphabet="0123456789abcdef", min_size=32, max_size=32))
+def test_only_what_live_rules_found_is_suspected_of_a_post_that_is_judged_once_more(rules, text, digest):
+    """Rules in shadow, and on canary outside of their share, choose nothing for a late event."""
+    rules = [replace(one, canary_percent=50.0) if at % 2 else one for at, one in enumerate(rules)]
+    event = replace(post(text), rejudge=Rejudge(run="r", rev=3))
+    found = []
+    decision = triage(event, compiled(*rules), digest=digest, count=found.extend)
+    assert isinstance(decision, Undecided)
+    assert set(decision.suspected) == {one.label for one in found if one.mode == "live"} - {""}
+
+
 @given(all_rules, matching, st.randoms(use_true_random=False))
 def test_the_order_of_the_rules_changes_no_action(rules, text, chance):
     shuffled = chance.sample(rules, len(rules))
