@@ -90,6 +90,8 @@ class LengthRule(_Rule, frozen=True, kw_only=True, tag="length"):
     characters_max: Annotated[int, Meta(ge=1, le=64)]
     unless: Annotated[tuple[Term, ...], Meta(max_length=2_000)] = ()
     """Whole words or phrases with which even a short text is not harmless."""
+    words: Annotated[tuple[Term, ...], Meta(max_length=20_000)] = ()
+    """If there are any, only texts are harmless that consist of these words alone."""
 
 
 class RepetitionRule(_Rule, frozen=True, kw_only=True, tag="repetition"):

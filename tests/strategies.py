@@ -281,7 +281,13 @@ rules = st.one_of(
         **_of_any_rule(),
     ),
     st.builds(RegexRule, patterns=tuples(filled_texts, min_size=1), **_of_any_rule()),
-    st.builds(LengthRule, characters_max=st.integers(1, 64), unless=tuples(filled_texts), **_of_any_rule()),
+    st.builds(
+        LengthRule,
+        characters_max=st.integers(1, 64),
+        unless=tuples(filled_texts),
+        words=tuples(filled_texts),
+        **_of_any_rule(),
+    ),
     st.builds(
         RepetitionRule,
         run_min=st.integers(5, 10_000),

@@ -483,6 +483,8 @@ export interface LengthRule {
   characters_max: number;
   /** [at most 2,000 items, each 1 to 200 characters] */
   unless?: string[];
+  /** [at most 20,000 items, each 1 to 200 characters] */
+  words?: string[];
 }
 
 /** One character, one word, or one line, repeated over and over. */

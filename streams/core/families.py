@@ -27,6 +27,7 @@ from streams.core.links import Link, domains_of, is_of
 from streams.core.matching import Automaton, Needle, needles
 from streams.core.shapes import has_shape, is_harmless, is_repetitive
 from streams.core.subjects import Subject
+from streams.core.wariness import Beware, known, words_in
 
 Numbered = Sequence[tuple[int, Rule]]
 """Rules with their places in the policy."""
@@ -81,7 +82,7 @@ class Terms:
 
 
 class Lengths:
-    """Short and harmless, without any word to beware of.
+    """Short and harmless, without any word to beware of, and of none but the words that are known.
 
     These words are among the most frequent of all (`you`), and no long text is searched for them.
     """
@@ -89,22 +90,32 @@ class Lengths:
     name = "length"
 
     def __init__(self, rules: Sequence[tuple[int, LengthRule]]) -> None:
-        self._rules = rules
-        self._words = matched.Terms((needle, at) for at, rule in rules for needle in needles_of(rule))
+        self._matches: Sequence[tuple[int, Look]] = [(at, _harmless_by(rule)) for at, rule in rules]
 
     def look(self, subject: Subject, matching: set[int]) -> None:
         """Rule by rule."""
-        for at, rule in self._rules:
-            if self._matches(at, rule, subject):
+        for at, one in self._matches:
+            if one(subject):
                 matching.add(at)
 
     def each(self) -> Sequence[tuple[int, Look]]:
         """Rule by rule, too."""
-        return [(at, partial(self._matches, at, rule)) for at, rule in self._rules]
+        return self._matches
 
-    def _matches(self, at: int, rule: LengthRule, subject: Subject) -> bool:
-        forms = subject.forms
-        return is_harmless(forms.folded.text, rule) and at not in self._words.owners_in(forms)
+
+def _harmless_by(rule: LengthRule) -> Look:
+    """What one rule says of a text."""
+    words, beware = known(rule.words), Beware(rule.unless)
+
+    def look(subject: Subject) -> bool:
+        folded = subject.forms.folded.text
+        return (
+            is_harmless(folded, rule)
+            and (not words or words.issuperset(words_in(folded)))
+            and not beware.are_in(subject.forms)
+        )
+
+    return look
 
 
 class Patterns:
@@ -282,9 +293,5 @@ def needles_of(rule: Rule) -> Iterator[Needle]:
         case TermsRule():
             for term in rule.terms:
                 yield from needles(term, whole_words=not rule.anywhere, evasion=rule.evasion)
-        case LengthRule():
-            # In disguise, too: to find one too many of them costs a question to a model, no more.
-            for term in rule.unless:
-                yield from needles(term, evasion=True)
         case _:
             return

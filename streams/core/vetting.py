@@ -25,6 +25,7 @@ from schemas.policy import (
 from streams.core.links import domain_of
 from streams.core.matching import BadPattern, check_pattern, needles
 from streams.core.spelled import words_without_signs
+from streams.core.wariness import is_word
 
 DECIDED_KINDS: tuple[Kind, ...] = ("moderate", "scan")
 """What triage may decide; the other kinds are for a model."""
@@ -139,6 +140,7 @@ def _of_its_test(rule: Rule) -> Iterator[tuple[str, str]]:
             if rule.action != "allow":
                 yield ".action", "that a text is short can only be a reason to allow it"
             yield from _of_terms("unless", rule.unless)
+            yield from _of_words(rule.words)
         case RepetitionRule():
             yield from _is_no_reason_to_allow(rule, "that a text is repetitive")
         case LinksRule():
@@ -184,6 +186,12 @@ def _of_terms(field: str, terms: tuple[str, ...], *, anywhere: bool = False) -> 
             if field == "terms":
                 write += ", with `evasion = true` for its disguises, or `anywhere = true` for the signs"
             yield f".{field}[{at}]", f"signs are no part of words: only `{left}` is left of it; {write}"
+
+
+def _of_words(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for at, word in enumerate(words):
+        if not is_word(word):
+            yield f".words[{at}]", "not one word of letters; as in `thanks` or `don't`"
 
 
 def _of_domains(field: str, domains: tuple[str, ...]) -> Iterator[tuple[str, str]]:

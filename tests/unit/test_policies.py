@@ -14,11 +14,16 @@ from infra import policies, policy_text
 from infra.errors import ExitCode, Failure
 from infra.policies import bad_policy, check, default_policy_path, read
 from infra.policy_topic import HISTORY_MAX, Refused, succession
+from infra.samples import default_sample_path, read_sample
 from schemas.event import KINDS, Moderate
-from schemas.policy import ActivePolicy
+from schemas.policy import ActivePolicy, LengthRule
 from schemas.wire import decode_policy, encode
+from streams.core.lexicon import EVIDENCE
+from streams.core.normalise import fold
 from streams.core.rules import BadPolicy, compile_policy
+from streams.core.subjects import Subject
 from streams.core.triage import Decided, triage
+from streams.core.wariness import words_in
 
 GOOD = """
 id = "mine"
@@ -241,6 +246,7 @@ ALLOWED = [
     "Not before March",
     "Haha nice",
 ]
+HARMFUL_AND_SHORT = [post.text for post in read_sample(default_sample_path()) if post.sort == "short harm"]
 LABELLED = ["Link in bio!", "Make money online, ask me how", "spam " * 20]
 BLOCKED = [
     "Guaranteed profits every week! Join t.me/example",
@@ -272,6 +278,38 @@ LEFT_TO_A_MODEL = [
 ]
 
 
+def test_nothing_short_and_harmful_is_allowed(default):
+    assert len(HARMFUL_AND_SHORT) >= 90
+    assert [text for text in HARMFUL_AND_SHORT if _action(default, text) == "allow"] == []
+
+
+def test_no_phrase_that_weighs_for_any_harm_is_allowed(default):
+    phrases = [phrase for known in EVIDENCE.values() for phrase, weight in known.items() if weight > 0]
+    assert len(phrases) > 100
+    assert [phrase for phrase in phrases if _action(default, phrase) == "allow"] == []
+
+
+@given(st.text(min_size=1, max_size=24))
+def test_a_short_text_of_any_characters_is_not_allowed_unless_all_its_words_are_known(default, text):
+    (rule,) = [rule for rule in default.policy.rules if isinstance(rule, LengthRule)]
+    found = [finding.rule_id for finding in default.findings(Subject(text))]
+    if rule.id in found:
+        assert set(words_in(fold(text).text)) <= set(rule.words)
+
+
+@pytest.mark.parametrize(
+    "spell", [str.upper, lambda word: word[0] + word, lambda word: f"{word[:2]} {word[2:]}", "\u0300".join]
+)
+def test_a_known_word_in_another_spelling_is_another_word_or_the_same(default, spell):
+    (rule,) = [rule for rule in default.policy.rules if isinstance(rule, LengthRule)]
+    words = [word for word in rule.words if len(word) > 3]
+    allowed = [word for word in words if _action(default, spell(word)) == "allow"]
+    if spell is str.upper:
+        assert set(words) == set(allowed)
+    else:
+        assert len(allowed) < len(words) / 50, allowed
+
+
 def _action(default, text):
     decision = triage(Moderate(v=1, id="1", text=text), default)
     return decision.action if isinstance(decision, Decided) else None
@@ -299,7 +337,7 @@ def _compiled(default, **fields):
 
 
 def test_the_first_policy_of_an_id_becomes_active(default):
-    assert succession(None, default) == ActivePolicy(id="default", version=2, digest=default.ref.digest)
+    assert succession(None, default) == ActivePolicy(id="default", version=3, digest=default.ref.digest)
 
 
 def test_what_is_active_is_not_published_again(default):

@@ -28,9 +28,9 @@ def test_the_default_policy_blocks_nothing_that_may_stay(score):
     assert [post.text for post, _ in score.wrong_blocks] == []
 
 
-def test_the_default_policy_lets_no_more_than_one_harmful_post_in_a_hundred_allowed_through(score):
-    allowed = [one for _, one in score.decided if one.action == "allow"]
-    assert len(score.wrong_allows) <= len(allowed) / 100
+def test_the_default_policy_allows_nothing_that_is_harmful(score):
+    assert score.count("allow") > 300
+    assert [post.text for post, _ in score.wrong_allows] == []
 
 
 def test_the_sample_has_the_make_up_that_is_told():
