@@ -35,10 +35,20 @@ _IGNORABLE = (
 _INVISIBLE = re.compile(f"[{_IGNORABLE}]")
 _ASCII_INVISIBLE = bytes([*range(9), *range(14, 28), 127])
 _ASCII_LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
-# Joiners after a letter of Arabic or a later block are spelling, variation selectors after a symbol choose an
-# emoji's looks: both are ordinary, so they are stripped but are no sign of hiding.
+# A joiner after a letter of a script that joins letters is spelling, one between two emoji makes one of them,
+# and a selector after an emoji chooses its looks: they are ordinary, so they are stripped but are no sign of
+# hiding. One at a time: what follows a blank, a sign or another one is seen nowhere, and may be a message.
+_JOINING = (
+    "\u0600-\u061b\u061d-\u109f\u1700-\u17b3\u17b6-\u180a\u1810-\u18af\u1900-\u1cff\ua800-\uabff"
+    "\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff\U0001e900-\U0001e95f"
+)
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
 _ORDINARY = re.compile(
-    "(?<=[\u0600-\U0010ffff])[\u200c\u200d]|(?<=[\\W\\d])[\ufe0e\ufe0f]|[\ufe0e\ufe0f](?=\u20e3)"
+    f"(?<=[{_JOINING}])[\u200c\u200d]|(?<=[{_EMOJI}])[\ufe0e\ufe0f]|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+    f"|(?:(?<=[{_EMOJI}])|(?<=[{_EMOJI}]\ufe0f))\u200d(?=[{_EMOJI}])"
 )
 # Alphabets that stand for ASCII letters: fullwidth, enclosed, mathematical.
 _STYLES = (

@@ -97,11 +97,35 @@ def test_ordinary_texts_are_whole_and_hide_nothing(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["❤\ufe0f", "👩\u200d🔬", "نمی\u200cخواهم", "क्\u200dष", "1\ufe0f\u20e3", "©\ufe0f"]
-)
+    "text",
+    [
+        "❤\ufe0f", "👩\u200d🔬", "نمی\u200cخواهم", "क्\u200dष", "1\ufe0f\u20e3", "©\ufe0f", "🏳\ufe0f\u200d🌈",
+        "👩🏽\u200d⚕\ufe0f", "👁\ufe0f\u200d🗨\ufe0f", "ە\u200cو", "ශ්\u200dරී", "☎\ufe0e", "➡\ufe0f", "ℹ\ufe0f",
+    ],
+)  # fmt: skip
 def test_joiners_that_a_script_or_an_emoji_needs_are_no_sign_of_hiding(text):
     assert not digest_form(text).is_whole
     assert fold(text).flags == ()
+
+
+@pytest.mark.parametrize(
+    "before", ["Nice work.", "Nice work. ", "Nice work…", "don’", "a", "1", "漢", "\n", "", "-"]
+)
+@pytest.mark.parametrize("hidden", ["\u200c", "\u200d", "\ufe0e", "\ufe0f", "\ufe0e\ufe0f", "\u200c\u200d"])
+def test_joiners_and_selectors_that_nothing_needs_are_a_sign_of_hiding(before, hidden):
+    assert fold(before + hidden).flags == (INVISIBLE,)
+
+
+@given(
+    st.sampled_from(["Nice work. ", "❤", "👩", "نمی", "क्", "1", "see…"]),
+    st.lists(st.sampled_from("\u200c\u200d\ufe0e\ufe0f"), min_size=3, max_size=60).map("".join),
+    any_texts,
+)
+def test_of_a_row_of_joiners_and_selectors_two_at_the_most_are_ordinary(before, hidden, behind):
+    folded = fold(before + hidden + behind)
+    assert INVISIBLE in folded.flags
+    text = before + hidden + behind
+    assert folded.obfuscation >= (len(hidden) - 2) / len(text) - 1e-9
 
 
 def test_letters_of_other_alphabets_are_folded_and_said():
