@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from streams.core.normalise import fold
+from streams.core.words import UNSPACED
 
 HOST_CHARACTERS_MAX = 253
 """Of a name in the DNS; what is longer leads nowhere."""
@@ -27,8 +28,19 @@ _BRACKETED_DOT = re.compile(r" ?[\[({] ?(?:\.|dot) ?[\])}] ?")
 _BRACKETED_SLASHES = re.compile(r"\[(:|://|/)\]")
 # What cannot be within a link: quotes, and the brackets and signs that people put around links.
 _PIECE = re.compile(r"[^<>\"'(){}\[\],;|\\`^\u00ab\u00bb\u2018-\u201f\u3001\u3008-\u3011]+")
-_PARTS_OF_AUTHORITY = re.compile(r"[@:]")
-_END_OF_HOST = re.compile(r"[/?#&%=!*~]")
+# Arrows, bullets, pictures, and other signs beyond ASCII: no host has one, and people put links beside them.
+_SYMBOLS = (
+    "\u00a1-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb-\u00bf\u2010-\u2bff\u3003\u3004\u3008-\u3020\u3030"
+    "\U0001f000-\U0001faff"
+)
+_BEFORE_HOST = re.compile(f"[?#&%=!*~$+{_SYMBOLS}]+")
+_BEFORE_HOST_OF_SCHEME = re.compile(f"[/?#&%=!*~$+{_SYMBOLS}]+")
+# Before an `@` stands who logs in, behind a colon the port, before `=` what a link is called.
+_PARTS_OF_AUTHORITY = re.compile(f"[@:&%=!*~{_SYMBOLS}]")
+_PATH = re.compile(r"[/?#]")
+_ONE_SLASH = re.compile(r"\b(https?|hxxps?|ftps?):/(?!/)")
+# `看example.com`: where no spaces are put, none stand around links.
+_GLUED = re.compile(f"^[{UNSPACED}]+(?=[a-z0-9])|(?<=[a-z0-9])[{UNSPACED}]+$")
 _SCHEMES = ("http", "https", "hxxp", "hxxps", "ftp", "ftps")
 
 
@@ -89,6 +101,8 @@ def _refanged(folded: str) -> str:
     """The text with its links as they would be clicked."""
     if "[" in folded or "(" in folded or "{" in folded:
         folded = _BRACKETED_SLASHES.sub(r"\1", _BRACKETED_DOT.sub(".", folded))
+    if ":/" in folded:
+        folded = _ONE_SLASH.sub(r"\1://", folded)
     return folded.replace("\u3002", ".")
 
 
@@ -96,13 +110,17 @@ def _links_in(piece: str) -> Iterator[Link]:
     """The links of a piece without blanks: usually one at most, but they may be glued together."""
     has_scheme = False
     for part in piece.split("://"):
-        end = _END_OF_HOST.search(part)
-        head = part if end is None else part[: end.start()]
-        # Before an `@` stands who logs in, behind a colon the port; either may be made to look like a host.
+        before = (_BEFORE_HOST_OF_SCHEME if has_scheme or part.startswith("//") else _BEFORE_HOST).match(part)
+        named = part[before.end() :] if before else part
+        path = _PATH.search(named)
+        head = named if path is None else named[: path.start()]
+        # Each part of an authority may be made to look like the host.
         for candidate in _PARTS_OF_AUTHORITY.split(head):
             host = _host_of(candidate)
             if "." in host:
-                yield Link(host, has_scheme or host.startswith("www.") or end is not None)
+                yield Link(host, has_scheme or host.startswith("www.") or path is not None)
+                if not host.isascii() and (inner := _host_of(_GLUED.sub("", host))) != host and "." in inner:
+                    yield Link(inner, is_plain=False)
             elif has_scheme and host and len(host) <= _LABEL_CHARACTERS_MAX and not candidate.isdigit():
                 yield Link(host, is_plain=True)
         has_scheme = part.endswith(_SCHEMES)

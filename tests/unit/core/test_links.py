@@ -36,6 +36,24 @@ def hosts(text):
         ("a,b,http://example.com,c", "example.com"),
         ("http://127.0.0.1:80/", "127.0.0.1"),
         ("http://localhost/x", "localhost"),
+        ("**example.com/x**", "example.com"),
+        ("!example.com/x", "example.com"),
+        ("~example.com/x", "example.com"),
+        ("#example.com", "example.com"),
+        ("•example.com/x", "example.com"),
+        ("👉example.com👈", "example.com"),
+        ("→example.com/x", "example.com"),
+        ("link=example.com/x", "example.com"),
+        ("a=1&link=example.com", "example.com"),
+        ("//example.com/x", "example.com"),
+        ("https:///example.com/x", "example.com"),
+        ("https:/example.com/x", "example.com"),
+        ("https://👉example.com/x", "example.com"),
+        ("看example.com/x看", "example.com"),
+        ("看example.com看", "example.com"),
+        ("ดูexample.comนะ", "example.com"),
+        ("हिन्दी.भारत/x", "हिन्दी.भारत"),
+        ("http://übung.example", "übung.example"),
     ],
 )
 def test_a_link_is_found_however_it_is_written(text, host):
@@ -47,6 +65,29 @@ def test_a_link_is_found_however_it_is_written(text, host):
 )
 def test_ordinary_punctuation_is_no_link(text):
     assert hosts(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://other.example/example.com", "~/example.com/x", "./example.com/x", "x/example.com", "a*b=c"],
+)
+def test_a_name_in_a_path_is_no_host(text):
+    assert "example.com" not in hosts(text)
+
+
+def test_a_name_beyond_ascii_is_not_cut():
+    assert hosts("http://übung.example") == ["übung.example"]
+    assert hosts("日本.example.com") == ["日本.example.com"]
+
+
+@given(
+    st.text("!*~#=&%→•👉»%$+", max_size=4),
+    st.sampled_from(["", "http://", "https:/", "https:///"]),
+    st.text("!*~#=&%→•👉»$+", max_size=4),
+    st.sampled_from(["", "/", "/x", "?x", "👈", "*", "看", "!!"]),
+)
+def test_signs_around_a_link_hide_no_host(before, scheme, between, behind):
+    assert "example.com" in hosts(f"{before}{scheme}{between}example.com{behind}")
 
 
 def test_whoever_is_named_before_an_at_sign_does_not_hide_the_host_behind_it():
@@ -94,7 +135,23 @@ def test_a_domain_is_found_defanged_as_well_as_plain(domain, begin):
         assert any(is_of(host, frozenset([domain]), subdomains=True) for host in hosts(text))
 
 
-@pytest.mark.parametrize("unit", ["http://a ", "://", "a.b@", "[.]", "xn--a.b ", "a.", "http://", "a.b:c.d:"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "http://a ",
+        "://",
+        "a.b@",
+        "[.]",
+        "xn--a.b ",
+        "a.",
+        "http://",
+        "a.b:c.d:",
+        "看a.b看=",
+        "=a.b",
+        "*",
+        "👉a.b",
+    ],
+)
 def test_however_many_links_there_are_no_more_are_looked_at_than_may_be_counted(unit):
     text = unit * (65_536 // len(unit))
     began = time.process_time()
