@@ -12,11 +12,13 @@ from unicodedata import category
 
 from streams.core.tables import Table, read_by
 
-# Scripts that put no spaces between words: Thai to Tibetan, Myanmar, Khmer, kana, Han.
+# Scripts that put no spaces between words, nor around others: Thai to Tibetan, Myanmar, Khmer, kana, Han.
 UNSPACED = (
-    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u3005-\u3007\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
 )
 _UNSPACED = re.compile(f"[{UNSPACED}]")
+_OF_ONE_KIND = re.compile(f"[{UNSPACED}]+|[^{UNSPACED}]+")
 _BEYOND = re.compile("[\U00010000-\U0010ffff]+")
 
 
@@ -35,7 +37,7 @@ def words_form(folded: str) -> str:
 
     So a whole word is a plain substring, and one automaton of plain substrings holds any number of terms.
     """
-    words = f" {read_by(_WORDS, folded)} "
+    words = f" {_parted(read_by(_WORDS, folded))} "
     # Only blanks are left of what is no word. Each turn halves a row of them, so this is linear; and a third
     # of what it takes to cut a text into its words and to join them.
     while "  " in words:
@@ -46,7 +48,15 @@ def words_form(folded: str) -> str:
 def words_with_spans(folded: str) -> Iterator[tuple[str, int, int]]:
     """The words of the words form, with their places in the folded text."""
     for word in _words().finditer(_without_symbols(folded)):
-        yield word[0], word.start(), word.end()
+        for part in _OF_ONE_KIND.finditer(folded, word.start(), word.end()):
+            yield part[0], part.start(), part.end()
+
+
+def _parted(text: str) -> str:
+    """The text with a blank where a script without spaces meets another: `看link` is two words."""
+    if text.isascii() or _UNSPACED.search(text) is None:
+        return text
+    return " ".join(_OF_ONE_KIND.findall(text))
 
 
 def as_whole_words(words: str) -> str:

@@ -86,10 +86,23 @@ def test_a_term_is_not_found_in_parts_of_words(text):
         ("e-mail", "By e mail!"),
         ("免費", "現在免費送"),
         ("ฟรี", "รับฟรีวันนี้"),
+        ("buy now", "看buy now吧"),
+        ("buy now", "ซื้อbuy nowนะ"),
+        ("卡拉ok", "去卡拉OK吧"),
+        ("我々", "我々は"),
+        ("3月", "在3月"),
     ],
 )
 def test_terms_of_any_script_are_found(term, text):
     assert found(text, terms(term)) == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [("buy now", "看buyer now吧"), ("buy", "看buys"), ("ok", "卡拉oka"), ("buy now", "buy看now")],
+)
+def test_beside_a_script_without_spaces_a_word_is_a_whole_word_still(term, text):
+    assert found(text, terms(term)) == []
 
 
 @pytest.mark.parametrize(("term", "text"), [("हन", "यह हिन्दी है"), ("куп", "купить"), ("caf", "café")])
