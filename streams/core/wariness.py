@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from streams.core.evasion import squeeze
+from streams.core.drawn_out import squeeze
 from streams.core.forms import Forms
 from streams.core.lookalikes import PLAIN
 from streams.core.matching import Terms, needles
