@@ -179,7 +179,7 @@ class Automaton:
         # Made here, where nobody waits, and not at the first text that needs it.
         words_form("\u00e9")
         self._count = len(patterns)
-        self._set = re2.Set.SearchSet(_options())
+        self._set = re2.Set.SearchSet(_options(AUTOMATON_BYTES_MAX))
         try:
             for pattern in patterns:
                 self._set.Add(pattern)
@@ -208,11 +208,11 @@ def check_pattern(pattern: str) -> None:
 
 def span_of(pattern: str, text: str) -> tuple[int, int] | None:
     """Where a pattern first occurs."""
-    match = re2.compile(pattern, _options()).search(text)
+    match = re2.compile(pattern, _options(AUTOMATON_BYTES_MAX)).search(text)
     return None if match is None else match.span()
 
 
-def _options(bytes_max: int = AUTOMATON_BYTES_MAX) -> re2.Options:
+def _options(bytes_max: int) -> re2.Options:
     options = re2.Options()
     # It would write to stderr, and quote the pattern there.
     options.log_errors = False
