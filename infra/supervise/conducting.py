@@ -35,12 +35,14 @@ from infra.supervise.lock import data_dir_lock, holder_of
 from infra.supervise.screen import Screen
 from infra.supervise.standing import Standing
 from infra.supervise.supervisor import Supervisor
-from infra.supervise.waiting import beside
+from infra.supervise.waiting import await_left_behind, beside
 from infra.terminal import safe
 from schemas.settings import Settings
 from schemas.verdict import Verdict
 from streams.ports import Clock
 
+# A policy is compiled in less; a broker that does not answer is not waited for.
+_LEFT_BEHIND_S = 2.0
 _TICK_S = 0.1
 _LISTEN_EVERY_S = 1.0
 
@@ -60,7 +62,10 @@ def run_up(settings: Settings, flags: tree.Flags, wishes: Wishes, screen: Screen
     data_dir = Path(settings.data_dir)
     with data_dir_lock(data_dir):
         ChildrenFile(data_dir / "run").stop_all(screen.say)
-        return asyncio.run(Up(settings, flags, wishes, screen, clock).run())
+        try:
+            return asyncio.run(Up(settings, flags, wishes, screen, clock).run())
+        finally:
+            await_left_behind(_LEFT_BEHIND_S)
 
 
 class Up:
