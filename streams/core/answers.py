@@ -6,7 +6,7 @@ again: this module trusts no engine. What is asked stands in `streams.core.quest
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, assert_never
 
 import msgspec
@@ -169,8 +169,13 @@ class _Health(msgspec.Struct, forbid_unknown_fields=True):
 
 def _parse_labels(content: str, names: Collection[str]) -> Judgement:
     said = _decoded(content, _Labels).labels
-    _check_names([item.name for item in said], names, LABELS_MAX)
-    scores = {item.name: _fraction(item.percent) for item in said}
+    return judgement_of([(item.name, item.percent) for item in said], names)
+
+
+def judgement_of(said: Sequence[tuple[str, int]], names: Collection[str]) -> Judgement:
+    """The labels that were named for one post, with their percentages, as a judgement."""
+    _check_names([name for name, _ in said], names, LABELS_MAX)
+    scores = {name: _fraction(percent) for name, percent in said}
     if not scores:
         raise UnusableAnswer("wrong_shape", "no label, and no `none` either")
     if NO_LABEL in scores:

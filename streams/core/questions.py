@@ -57,9 +57,14 @@ def prompt_for(policy: Policy, kind: Kind, model: str, dialect: Dialect = OPENAI
 
 def system_prompt(policy: Policy, kind: Kind, wording: Wording = "percents") -> str:
     """The policy's words for this kind, its labels, and how to answer."""
-    labels = "\n".join(f"- {label.name}: {label.description}" for label in policy.labels)
     how = _JUST_NAMES if wording == "names" and kind in POSTS else _HOW_TO_ANSWER[kind]
-    return f"{told_of(policy, kind)}\n\nLabels:\n{labels}\n\n{CONTENT_IS_DATA}\n{how}"
+    return f"{rules_of(policy, kind)}\n\n{CONTENT_IS_DATA}\n{how}"
+
+
+def rules_of(policy: Policy, kind: Kind) -> str:
+    """The policy's own words for this kind, and its labels."""
+    labels = "\n".join(f"- {label.name}: {label.description}" for label in policy.labels)
+    return f"{told_of(policy, kind)}\n\nLabels:\n{labels}"
 
 
 def told_of(policy: Policy, kind: Kind) -> str:
