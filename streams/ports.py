@@ -12,11 +12,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from schemas.event import Event, Priority
+from schemas.event import Event, Kind, Priority
 from schemas.memory import Memo
 from schemas.policy import Policy
 from schemas.verdict import Result, ScoredLabel
 from streams.core.pacing import EngineLoad
+from streams.core.packing import Pack
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -278,6 +279,30 @@ class Answer:
     """One of `Node.asks`; empty: by the model's name alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class PackedQuestion:
+    """What is asked of a node about several posts of one policy, tenant and kind, in one request."""
+
+    pack: Pack
+    policy: Policy
+    kind: Kind
+    deadline_ms: float | None = None
+    """The earliest of the posts', on the clock that only goes forward; None: the node's own bound."""
+    traceparent: str = ""
+    priority: Priority | None = None
+    """As in `Question`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedAnswer:
+    """What a node said about a pack, believed as a whole."""
+
+    answers: tuple[Answer | None, ...]
+    """For each post, in the order of `pack.posts`; None where what was said about it cannot be used."""
+    tokens: int = 0
+    """Of prompt and answer, the sentinels' among them."""
+
+
 class NodeFault(Exception):
     """A question that got no usable answer. The class says whose fault it was, and so what to do."""
 
@@ -358,6 +383,15 @@ class Node(Protocol):
 
     async def close(self) -> None:
         """Give back connections."""
+        ...
+
+
+@runtime_checkable
+class TakesPacks(Protocol):
+    """A node that can be asked about several posts in one request."""
+
+    async def judge_pack(self, question: PackedQuestion) -> PackedAnswer:
+        """Ask; raises a `NodeFault`, a `BadAnswer` where nothing is believed. Cancelling it is as for one."""
         ...
 
 

@@ -13,7 +13,8 @@ from schemas.event import AnalyzeUser, Event, HealthCheck, Kind, Moderate, Revie
 from schemas.policy import Label, Policy, Prompt
 from schemas.settings import NodeSettings, ReferenceNodeSettings
 from streams.clock import SystemClock
-from streams.ports import Question
+from streams.core.packing import make_pack
+from streams.ports import PackedQuestion, Question
 
 POLICY = Policy(
     id="default",
@@ -81,3 +82,13 @@ async def http_node(url: str, **settings: Any) -> AsyncIterator[HttpNode]:
         yield node
     finally:
         await node.close()
+
+
+def packed(
+    *texts: str, policy: Policy = POLICY, entropy: bytes = bytes(32), deadline_ms: float | None = None
+) -> PackedQuestion:
+    """Give a question about several posts."""
+    events = [Moderate(v=1, id=str(number), text=text) for number, text in enumerate(texts)]
+    pack = make_pack(events, policy, entropy)
+    assert pack is not None
+    return PackedQuestion(pack, policy, "moderate", deadline_ms=deadline_ms)

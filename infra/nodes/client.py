@@ -20,7 +20,8 @@ from infra.nodes.engines.loads import load_in, slots_in
 from infra.nodes.engines.table import ENGINES
 from infra.nodes.engines.wires import decisions_in, reply_in
 from infra.nodes.exchange import Exchange
-from infra.nodes.responses import answer_of, judgement_in, models_in
+from infra.nodes.packs import PackedRequests
+from infra.nodes.responses import answer_of, judgement_in, models_in, packed_answer_of
 from infra.nodes.ways import Way, ways_of
 from schemas.event import PRIORITIES, Event, Kind, Priority, texts_of
 from schemas.policy import Policy
@@ -32,7 +33,16 @@ from streams.core.formats.table import FORMATS
 from streams.core.pacing import EngineLoad
 from streams.core.replies import Reply
 from streams.core.windows import BYTES_PER_TOKEN, ENVELOPE_TOKENS, Views, views_of, window_bytes, worst_of
-from streams.ports import Answer, Clock, Misconfigured, Question, Refused, TimedOut
+from streams.ports import (
+    Answer,
+    Clock,
+    Misconfigured,
+    PackedAnswer,
+    PackedQuestion,
+    Question,
+    Refused,
+    TimedOut,
+)
 
 _log = logging.getLogger(__name__)
 _chance = secrets.SystemRandom()
@@ -64,6 +74,9 @@ class HttpNode:
         self._clock = clock
         self._engine = ENGINES[settings.kind]
         self._ways = ways_of(settings)
+        # Words are understood by all, and the last way to ask.
+        self._in_words = self._ways[-1]
+        self._packed = PackedRequests(settings, self._in_words.dialect)
         self._is_proven = False
         self._askings: OrderedDict[tuple[int, Kind, str], tuple[Policy, Asking]] = OrderedDict()
         self._in_flight = 0
@@ -97,6 +110,19 @@ class HttpNode:
         try:
             async with self._exchange.border(self._bound_ms(question)):
                 return await self._ask(question)
+        finally:
+            self._in_flight -= 1
+
+    async def judge_pack(self, question: PackedQuestion) -> PackedAnswer:
+        """Ask about several posts at once; raises a `NodeFault`. Cancelling it is as for one."""
+        self._in_flight += 1
+        try:
+            async with self._exchange.border(self._bound_ms(question)):
+                model = self.model or await self._first_model()
+                template, body = self._packed.of(question, model)
+                reply = await self._chat(body, question)
+                asked = self._asked_by(self._in_words)
+                return packed_answer_of(question.pack, template, reply, model, asked=asked)
         finally:
             self._in_flight -= 1
 
@@ -173,12 +199,15 @@ class HttpNode:
         return answer_of(worst_of(judgements), replies, self.model, coverage=views.coverage)
 
     async def _send(self, body: bytes, asking: Asking, question: Question) -> Reply:
-        headers = {"traceparent": question.traceparent} if question.traceparent else {}
         if asking.endpoint == "decisions" and self._engine.decisions:
-            made = await self._exchange.post(self._decisions_url, body, headers)
+            made = await self._exchange.post(self._decisions_url, body, _headers(question))
             return decisions_in(made, self._engine.decisions)
+        return await self._chat(body, question)
+
+    async def _chat(self, body: bytes, question: Question | PackedQuestion) -> Reply:
         body = self._prioritised(body, question.priority)
-        return reply_in(await self._exchange.post(self._chat_url, body, headers), self._engine.dialect.wire)
+        made = await self._exchange.post(self._chat_url, body, _headers(question))
+        return reply_in(made, self._engine.dialect.wire)
 
     def _room_for(self, asking: Asking) -> int:
         """The bytes of content that fit a slot; of one that cuts, for sure: no token is less than a byte."""
@@ -249,13 +278,17 @@ class HttpNode:
                 raise Refused(f"the format {self._settings.format} judges posts only, not {kind}") from None
             return general.asking(policy, kind, model, way.dialect)
 
-    def _bound_ms(self, question: Question) -> float:
+    def _bound_ms(self, question: Question | PackedQuestion) -> float:
         bound_ms = float(self._settings.timeout_ms)
         if question.deadline_ms is not None:
             bound_ms = min(bound_ms, question.deadline_ms - self._clock.now_ms())
         if bound_ms <= 0:
             raise TimedOut(f"{self.name}: not asked, the deadline had passed", was_sent=False)
         return bound_ms
+
+
+def _headers(question: Question | PackedQuestion) -> dict[str, str]:
+    return {"traceparent": question.traceparent} if question.traceparent else {}
 
 
 def _is_within(room: int, views: Views, asking: Asking) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from streams.core.answers import NOT_DECODABLE, Judgement, UnusableAnswer
 from streams.core.formats.asking import Asking
+from streams.core.packed_questions import PackedTemplate
+from streams.core.packing import Discarded, Pack, read_pack
 from streams.core.replies import Reply
 from streams.ports import (
     Answer,
@@ -21,6 +24,7 @@ from streams.ports import (
     Misconfigured,
     NodeFault,
     Overloaded,
+    PackedAnswer,
     Refused,
     TimedOut,
     Unreachable,
@@ -80,6 +84,27 @@ def answer_of(judgement: Judgement, replies: Sequence[Reply], model: str, *, cov
         mass=judgement.mass,
         coverage=coverage,
     )
+
+
+def packed_answer_of(
+    pack: Pack, template: PackedTemplate, reply: Reply, model: str, *, asked: str = ""
+) -> PackedAnswer:
+    """The answers about a pack; `BadAnswer` where none of them is believed."""
+    reading = read_pack(pack, template.names, reply.content)
+    if isinstance(reading, Discarded):
+        raise BadAnswer(f"the pack is discarded: {reading.code}")
+    posts = len(reading.judgements)
+    # To each post its share.
+    share = Reply(
+        prompt_tokens=reply.prompt_tokens // posts,
+        cached_tokens=reply.cached_tokens // posts,
+        output_tokens=reply.output_tokens // posts,
+    )
+    answers = (
+        replace(answer_of(judged, [share], model), asked=asked) if isinstance(judged, Judgement) else None
+        for judged in reading.judgements
+    )
+    return PackedAnswer(tuple(answers), tokens=reply.prompt_tokens + reply.output_tokens)
 
 
 def models_in(body: bytes) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from engine_replies import ERRORS, METRICS, REPLIES, SGLANG_DECISIONS, SPAM, VLLM_DECISIONS
-from nodes import EVENTS, POLICY, http_node, question, reference_node
+from nodes import EVENTS, POLICY, http_node, packed, question, reference_node
 
 from infra.errors import ExitCode, Failure
 from infra.nodes.client import HttpNode
@@ -64,6 +64,7 @@ async def engine(kind: str, told: Told, **settings: Any) -> AsyncIterator[HttpNo
 
 
 encoded = msgspec.json.encode
+SPAM_ALONE = msgspec.structs.replace(POLICY, labels=POLICY.labels[:1])
 
 
 def is_about_percents(body: dict[str, Any]) -> bool:
@@ -349,3 +350,52 @@ async def test_narrowing_ends(size, tries):
             await node.judge(Question(Moderate(v=1, id="1", text="x" * size), POLICY))
     assert len(told.asked) == tries
     assert len(shown(told.asked[-1][1])) <= max(WINDOW_BYTES_MIN, size)
+
+
+def slots_in(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return msgspec.json.decode(body["messages"][-1]["content"])
+
+
+def about_a_pack(kind: str, body: dict[str, Any]) -> bytes:
+    """What a model says that takes whoever wants money or sells followers for a spammer."""
+    slots = slots_in(body)
+    money = ("followers", "watches", "profit", "returns", "kill", "idiot")
+    said = {
+        slot["id"]: ["spam", 90] if any(word in slot["post"]["text"] for word in money) else ["none", 95]
+        for slot in slots
+    }
+    content = encoded(said).decode()
+    if kind == "ollama":
+        return encoded({"message": {"content": content}, "done": True, "done_reason": "stop"})
+    return encoded({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_of_engine_is_asked_about_a_pack_in_its_own_way(kind):
+    told = answering(kind, lambda body: about_a_pack(kind, body))
+    async with engine(kind, told) as node:
+        pack = packed("buy cheap followers", "What a lovely day", policy=SPAM_ALONE)
+        answers = (await node.judge_pack(pack)).answers
+    assert [[label.name for label in answer.labels] for answer in answers] == [["spam"], []]
+    assert {answer.asked for answer in answers} == {"m general words"}
+    [(path, body, _)] = told.asked
+    assert path == CHAT[kind]
+    shape = {"tgi": "value"}.get(kind, "json_schema")
+    schema = body["format"] if kind == "ollama" else body["response_format"][shape]["schema"]
+    assert schema["required"] == [slot["id"] for slot in slots_in(body)]
+    assert "top_logprobs" not in body
+    assert body["stream"] is (kind == "llamacpp")
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("ollama", True), ("ollama-v1", False)])
+async def test_a_pack_that_a_slot_cannot_hold_is_refused_and_not_sent(kind, fits):
+    told = answering(kind, lambda body: about_a_pack(kind, body))
+    posts = packed(*["My tomatoes are ripe at last " * 20] * 2, policy=SPAM_ALONE)
+    async with engine(kind, told, context_tokens=2_048) as node:
+        if fits:
+            await node.judge_pack(posts)
+        else:
+            # It cuts without a word, so that no token may be taken for longer than a byte.
+            with pytest.raises(Refused, match="longer than a slot"):
+                await node.judge_pack(posts)
+    assert len(told.asked) == fits

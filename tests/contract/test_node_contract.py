@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from deadline import eventually
-from nodes import AT_ONCE, EVENTS, POLICY, ManualSleep, http_node, question, reference_node
+from nodes import AT_ONCE, EVENTS, POLICY, ManualSleep, http_node, packed, question, reference_node
 
 from infra.nodes.memory import MemoryNode
 from infra.nodes.reference.engine import ReferenceEngine
@@ -143,6 +143,67 @@ async def test_many_questions_at_once_are_all_answered(opened: Opened):
         assert (engine.slots.busy, engine.slots.waiting) == (0, 0)
     assert len(answers) == 60
     assert [bool(answer.labels) for answer in answers] == [n % 3 == 0 for n in range(60)]
+
+
+POSTS = ("I will kill you", "What a lovely day", "buy cheap followers", "\x00", '"}]}', "a\u2028b\ufeff\\")
+
+
+async def test_each_post_of_a_pack_gets_the_answer_that_it_gets_alone(opened: Opened):
+    async with opened() as (node, _):
+        together = (await node.judge_pack(packed(*POSTS))).answers
+        alone = [await node.judge(question(text)) for text in POSTS]
+    assert [[label.name for label in answer.labels] for answer in alone[:3]] == [["violence"], [], ["spam"]]
+    assert [(answer.labels, answer.confidence) for answer in together] == [
+        (answer.labels, answer.confidence) for answer in alone
+    ]
+
+
+async def test_a_pack_costs_fewer_tokens_than_its_posts_alone(opened: Opened):
+    async with opened() as (node, _):
+        together = (await node.judge_pack(packed(*["What a lovely day"] * 8))).answers
+        alone = await node.judge(question("What a lovely day"))
+    assert sum(answer.output_tokens for answer in together) < 8 * alone.output_tokens
+    assert 0 < sum(answer.prompt_tokens for answer in together) < 8 * alone.prompt_tokens
+
+
+async def test_packs_begin_with_a_cached_prefix(opened: Opened):
+    async with opened() as (node, _):
+        first, second = [
+            (await node.judge_pack(packed("hi", "ho", entropy=bytes([number] * 32)))).answers[0]
+            for number in range(2)
+        ]
+    assert (first.cached_tokens, second.cached_tokens > 0) == (0, True)
+
+
+async def test_a_pack_takes_one_slot_and_a_cancelled_one_gives_it_back(opened: Opened):
+    sleep = ManualSleep()
+    async with opened(sleep=sleep) as (node, engine):
+        cancelled = asyncio.create_task(node.judge_pack(packed(*POSTS)))
+        await eventually(lambda: engine.slots.busy == 1, within_s=5)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        await eventually(lambda: engine.slots.busy == 0, within_s=5)
+    assert len(sleep.asked_ms) == 1
+
+
+async def test_a_deadline_ends_the_waiting_for_a_pack(opened: Opened):
+    async with opened(sleep=ManualSleep()) as (node, engine):
+        with pytest.raises(TimedOut):
+            await node.judge_pack(packed(*POSTS, deadline_ms=SystemClock().now_ms() + 50))
+        with pytest.raises(TimedOut, match="not asked"):
+            await node.judge_pack(packed(*POSTS, deadline_ms=SystemClock().now_ms() - 1))
+        await eventually(lambda: engine.slots.busy == 0, within_s=5)
+
+
+async def test_a_full_node_refuses_a_pack_as_it_refuses_a_question(opened: Opened):
+    async with opened(slots=1, queue_max=0, sleep=ManualSleep()) as (node, engine):
+        held = asyncio.create_task(node.judge(question()))
+        await eventually(lambda: engine.slots.busy == 1, within_s=5)
+        with pytest.raises(Overloaded):
+            await node.judge_pack(packed(*POSTS))
+        held.cancel()
+        await asyncio.wait([held])
 
 
 async def test_a_probe_of_a_node_that_is_up_says_nothing(opened: Opened):

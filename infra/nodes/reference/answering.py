@@ -95,26 +95,26 @@ def answer(schema: Mapping[str, Any] | None, document: Document) -> tuple[Piece,
 
 def _labels(labels: Sequence[str], document: Document) -> Iterator[Piece]:
     scored = score(document.whole_text, labels)
-    yield from _fixed('{"labels":[{"name":"')
-    for position, (label, chosen) in enumerate(_choices(scored)):
+    yield from fixed('{"labels":[{"name":"')
+    for position, (label, piece) in enumerate(choices(scored)):
         if position:
-            yield from _fixed('},{"name":"')
-        yield chosen
+            yield from fixed('},{"name":"')
+        yield piece
         likelihood = probability_of_none(scored) if label.name == NO_LABEL else label.probability
-        yield from _fixed(f'","percent":{_percent(likelihood)}')
-    yield from _fixed("}]}")
+        yield from fixed(f'","percent":{percent(likelihood)}')
+    yield from fixed("}]}")
 
 
 def _names(labels: Sequence[str], document: Document) -> Iterator[Piece]:
-    yield from _fixed('{"labels":["')
-    for position, (_, chosen) in enumerate(_choices(score(document.whole_text, labels))):
+    yield from fixed('{"labels":["')
+    for position, (_, piece) in enumerate(choices(score(document.whole_text, labels))):
         if position:
-            yield from _fixed('","')
-        yield chosen
-    yield from _fixed('"]}')
+            yield from fixed('","')
+        yield piece
+    yield from fixed('"]}')
 
 
-def _choices(scored: Sequence[LabelLogit]) -> Iterator[tuple[LabelLogit, Piece]]:
+def choices(scored: Sequence[LabelLogit]) -> Iterator[tuple[LabelLogit, Piece]]:
     """The labels that are named, each with what else could have stood there."""
     distribution = first_label_distribution(scored)
     for label in mentioned(scored)[:LABELS_MAX] or (LabelLogit(NO_LABEL, 0.0),):
@@ -127,21 +127,21 @@ def _review(document: Document) -> Iterator[Piece]:
     evidence = [text for text in document.evidence if text]
     distribution = review_ban(document.ground, evidence, OWN_LABELS)
     outcome = max(distribution, key=lambda name: distribution[name])
-    yield from _fixed('{"outcome":"')
+    yield from fixed('{"outcome":"')
     yield _chosen(outcome, distribution)
-    yield from _fixed(f'","percent":{_percent(distribution[outcome])}}}')
+    yield from fixed(f'","percent":{percent(distribution[outcome])}}}')
 
 
 def _account(names: Sequence[str], document: Document) -> Iterator[Piece]:
     account = analyze_user(document.posts or [document.text], _without(names, ACCOUNT_SIGNS))
     reasons = [reason for reason in account.reasons if reason in names][:REASONS_MAX]
-    yield from _fixed(f'{{"risk_percent":{_percent(account.risk)},"reasons":{_list(reasons)}}}')
+    yield from fixed(f'{{"risk_percent":{percent(account.risk)},"reasons":{_list(reasons)}}}')
 
 
 def _health(names: Sequence[str], document: Document) -> Iterator[Piece]:
     site = check_health(document.aggregates, document.samples, _without(names, SITE_SIGNS))
     findings = [finding for finding in site.findings if finding in names][:FINDINGS_MAX]
-    yield from _fixed(f'{{"percent":{_percent(site.confidence)},"findings":{_list(findings)}}}')
+    yield from fixed(f'{{"percent":{percent(site.confidence)},"findings":{_list(findings)}}}')
 
 
 def _names_at(schema: Mapping[str, Any], *path: str) -> list[str]:
@@ -165,7 +165,7 @@ def _without(names: Sequence[str], codes: Sequence[str]) -> list[str]:
     return [name for name in names if name not in codes]
 
 
-def _fixed(text: str) -> Iterator[Piece]:
+def fixed(text: str) -> Iterator[Piece]:
     """Tokens that the schema, or a figure already computed, leaves no choice about."""
     for token in _TOKEN.findall(text):
         yield Piece(token, 0.0, {token: 0.0})
@@ -188,7 +188,7 @@ def _log(probability: float) -> float:
     return math.log(max(probability, 5e-324))
 
 
-def _percent(probability: float) -> int:
+def percent(probability: float) -> int:
     return round(100 * probability)
 
 
@@ -200,10 +200,13 @@ def garbled(pieces: tuple[Piece, ...], how: Garbled) -> tuple[Piece, ...]:
     """The answer as an engine gives it that ignores its schema, or loses the end, or makes up a label."""
     match how:
         case "not_json":
-            return tuple(_fixed("Sure! Here is my judgement: it looks fine to me."))
+            return tuple(fixed("Sure! Here is my judgement: it looks fine to me."))
         case "truncated":
             return pieces[: len(pieces) // 2]
         case "unknown_label":
-            return tuple(_fixed('{"labels":[{"name":"no_such_label","percent":50}]}'))
+            return tuple(fixed('{"labels":[{"name":"no_such_label","percent":50}]}'))
+        case "missing_id" | "doubled_id" | "foreign_id" | "mixed_ids":
+            # One post has no ids to lose.
+            return pieces
         case _:
             assert_never(how)

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from infra.nodes.reference.answering import Piece, SchemaNotUnderstood, answer, document_in, garbled
 from infra.nodes.reference.chat import BadRequest, ChatRequest, Completion, schema_of
-from infra.nodes.reference.faults import Delay, Fault, Garble, Hang
+from infra.nodes.reference.faults import Delay, Fault, Garble, Hang, MixedUp
+from infra.nodes.reference.packs import answer_pack, is_packed
 from infra.nodes.reference.pricing import PrefixCache, service_ms
 from infra.nodes.reference.slots import QueueFull, Slots
 from schemas.settings import ReferenceNodeSettings
@@ -82,14 +83,26 @@ class ReferenceEngine:
 
 
 def _answered(request: ChatRequest, fault: Fault | None) -> tuple[Piece, ...]:
+    schema = schema_of(request.response_format)
     try:
-        pieces = answer(schema_of(request.response_format), document_in(request.content))
+        if schema is not None and is_packed(schema):
+            pieces = answer_pack(schema, request.content, _mixed_up(fault))
+        else:
+            pieces = answer(schema, document_in(request.content))
     except SchemaNotUnderstood as error:
         raise BadRequest(
             f"This node does not understand the schema: {error}. It is not a language model.",
             code="schema_not_understood",
         ) from None
     return garbled(pieces, fault.how) if isinstance(fault, Garble) else pieces
+
+
+def _mixed_up(fault: Fault | None) -> MixedUp | None:
+    match fault:
+        case Garble("missing_id" | "doubled_id" | "foreign_id" | "mixed_ids" as how):
+            return how
+        case _:
+            return None
 
 
 def _cut(pieces: tuple[Piece, ...], output_tokens_max: int | None) -> tuple[tuple[Piece, ...], str]:

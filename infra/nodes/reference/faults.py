@@ -2,8 +2,8 @@
 
 Pure: the chance is an argument. A fault is written as its name, with its figure behind an underscore:
 `status_503`, `delay_250` (ms), `hang`, `drop`, `drop_midway`, `not_json`, `truncated`, `unknown_label`,
-`huge_16` (MiB). A header names one; the setting names several, each with its rate:
-`status_503=0.01,hang=0.001`.
+`huge_16` (MiB), and in packs `missing_id`, `doubled_id`, `foreign_id`, `mixed_ids`. A header names one; the
+setting names several, each with its rate: `status_503=0.01,hang=0.001`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple, TypeAlias
 
-Garbled = Literal["not_json", "truncated", "unknown_label"]
+MixedUp = Literal["missing_id", "doubled_id", "foreign_id", "mixed_ids"]
+Garbled = Literal["not_json", "truncated", "unknown_label"] | MixedUp
 DELAY_MS_MAX = 3_600_000
 HUGE_MIB_MAX = 1_024
 
@@ -60,6 +61,10 @@ _PLAIN: dict[str, Fault] = {
     "not_json": Garble("not_json"),
     "truncated": Garble("truncated"),
     "unknown_label": Garble("unknown_label"),
+    "missing_id": Garble("missing_id"),
+    "doubled_id": Garble("doubled_id"),
+    "foreign_id": Garble("foreign_id"),
+    "mixed_ids": Garble("mixed_ids"),
 }
 NAMES = ("status_NNN", "delay_MS", "huge_MIB", *_PLAIN)
 
