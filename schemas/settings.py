@@ -441,6 +441,41 @@ class JudgeSettings(_Branch, frozen=True, kw_only=True):
         bool,
         Meta(description="Whether tenants take turns within a lane, by tokens.", extra=LIVE),
     ] = False
+    pack_size_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=32,
+            description="Most posts in one request, on nodes that are sequential or priced per request. "
+            "1: none are packed.",
+            extra=RESTART,
+        ),
+    ] = 8
+    pack_wait_ratio: Annotated[
+        Fraction,
+        Meta(
+            description="A pack that is not full waits for more, where that pays, for so much of the time it "
+            "will take. 0: never.",
+            extra=LIVE,
+        ),
+    ] = 0.1
+    pack_wait_ms_max: Annotated[
+        int, Meta(ge=0, le=60_000, description="… and for no longer than this.", extra=LIVE)
+    ] = 2_000
+    pack_post_tokens_max: Annotated[
+        int,
+        Meta(ge=16, le=8_192, description="Longer posts (estimated) are judged alone.", extra=LIVE),
+    ] = 256
+    pack_recheck_ratio: Annotated[
+        Fraction, Meta(description="Share of packed posts that are judged again, alone.", extra=LIVE)
+    ] = 0.01
+    pack_disagreement_max: Annotated[
+        Fraction,
+        Meta(
+            description="Where more of those judged again get another action, packs become smaller.",
+            extra=RESTART,
+        ),
+    ] = 0.02
 
 
 class MemorySettings(_Branch, frozen=True, kw_only=True):
@@ -615,6 +650,21 @@ class NodeSettings(_Branch, frozen=True, kw_only=True):
     tokens_per_minute_max: Annotated[
         int, Meta(ge=0, le=1_000_000_000, description="Most tokens a minute. 0: no limit.", extra=RESTART)
     ] = 0
+    sequential: Annotated[
+        bool,
+        Meta(
+            description="It runs requests one after the other, rather than as one growing batch (Ollama with "
+            "OLLAMA_NUM_PARALLEL=1): posts are packed where that pays, and the format is the general one.",
+            extra=RESTART,
+        ),
+    ] = False
+    priced_per_request: Annotated[
+        bool,
+        Meta(
+            description="Requests cost, or are limited in number, whatever they hold: posts are packed.",
+            extra=RESTART,
+        ),
+    ] = False
     timeout_ms: Annotated[
         int, Meta(ge=100, le=3_600_000, description="Bound of one request.", extra=RESTART)
     ] = 30_000
@@ -626,6 +676,20 @@ class NodeSettings(_Branch, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = ""
+
+    @property
+    def gains_by_packs(self) -> bool:
+        """Whether several posts in one request would be cheaper there than one in each."""
+        return self.sequential or self.priced_per_request
+
+    @property
+    def takes_packs(self) -> bool:
+        """Whether posts are packed for it: only the general format has a form for several.
+
+        A guard model answers with one word about one conversation; and what decides without writing has
+        nothing to save.
+        """
+        return self.gains_by_packs and self.format == "general" and self.confidence != "decisions"
 
     @property
     def known_as(self) -> str:
