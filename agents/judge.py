@@ -164,6 +164,7 @@ class Judge:
             # Nobody is older than those who stand before it for having a clock of its own.
             written_ms=min(work.arrived_ms, self._at_ms(work, work.record.timestamp)),
             offset=work.record.offset,
+            is_apart=bool(work.pending.flags),
         )
         ask = Ask(
             job=job,

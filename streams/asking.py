@@ -1,6 +1,7 @@
 """Attempts: a question is at a node, and what becomes of it there.
 
-The first answer counts. A critical question that waits for longer than nearly all others did is asked a
+What goes together (`streams.packs`) is one attempt at several; each of them ends by itself. The first answer
+counts. A critical question that waits for longer than nearly all others did is asked a
 second time elsewhere, as far as the budget allows. What a fault means is decided in `core.retrying`.
 """
 
@@ -14,13 +15,32 @@ from functools import partial
 from typing import Protocol, assert_never
 
 from schemas.settings import JudgeSettings
+from streams.bundles import Bundle
 from streams.core.budgets import Budget
 from streams.core.lanes import LANES
-from streams.core.retrying import Again, Evidence, GiveUp, after_fault, backoff_ms, node_trouble
+from streams.core.retrying import (
+    Again,
+    Evidence,
+    GiveUp,
+    after_fault,
+    backoff_ms,
+    is_the_questions,
+    node_trouble,
+)
 from streams.jobs import Attempt, Failed, Job, Judged, Late
 from streams.members import Member
+from streams.packs import Packs
 from streams.pool import Pool
-from streams.ports import Answer, Clock, NodeFault, Overloaded, TimedOut, Unreachable
+from streams.ports import (
+    Answer,
+    BadAnswer,
+    Clock,
+    NodeFault,
+    Overloaded,
+    PackedAnswer,
+    TimedOut,
+    Unreachable,
+)
 
 log = logging.getLogger("penstock.dispatch")
 
@@ -45,6 +65,7 @@ class Desk(Protocol):
     def put_back(self, job: Job) -> None: ...
     def rest(self, job: Job, rest_ms: float) -> None: ...
     def take_out(self, member: Member) -> None: ...
+    def compare(self, member: Member, job: Job, packed: Answer) -> None: ...
     def kick(self) -> None: ...
     def fail(self, bug: BaseException) -> None: ...
 
@@ -55,12 +76,14 @@ class Asking:
     def __init__(
         self,
         pool: Pool,
+        packs: Packs[Job],
         settings: Callable[[], JudgeSettings],
         clock: Clock,
         chance: Callable[[], float],
         desk: Desk,
     ) -> None:
         self._pool = pool
+        self._packs = packs
         self._settings = settings
         self._clock = clock
         self._chance = chance
@@ -83,30 +106,32 @@ class Asking:
         return sum(attempt.job.is_suspect for attempt in self._attempts)
 
     def in_flight(self) -> tuple[int, ...]:
-        """How many of each lane."""
+        """How many jobs of each lane."""
         return tuple(self._by_lane)
 
-    def ask(self, member: Member, job: Job, now_ms: float) -> None:
-        """Put a job to a node."""
-        attempt = member.begin(job, now_ms)
-        if not (job.tries or job.failed_on):
-            self._retries.earn()
-            if job.is_critical:
-                self._hedges.earn()
-        job.tries.append(attempt)
+    def ask(self, member: Member, job: Job, now_ms: float, bundle: Bundle[Job] | None = None) -> None:
+        """Put a job to a node, or a whole pack, of which it is the first."""
+        attempt = member.begin(job, now_ms, bundle)
+        for each in attempt.jobs:
+            if not (each.tries or each.failed_on or each.was_spoilt):
+                self._retries.earn()
+                if each.is_critical:
+                    self._hedges.earn()
+            each.tries.append(attempt)
+            self._by_lane[attempt.lane] += 1
         self._attempts[attempt] = member
-        self._by_lane[attempt.lane] += 1
         attempt.task = asyncio.get_running_loop().create_task(self._run(member, attempt))
         attempt.task.add_done_callback(partial(self._ended, member, attempt))
         if job.is_critical and len(job.tries) == 1 and len(self._pool.members) > 1:
             self._plan_hedge(member, attempt, now_ms)
 
     def cancel(self, job: Job) -> bool:
-        """Let go of a job; False if no node has it."""
+        """Let go of a job; False if no node has it. What it shares a request with is not let go of."""
         tries = job.tries[:]
         job.tries.clear()
         for attempt in tries:
-            _lose(attempt)
+            if attempt.bundle is None or not attempt.waiting:
+                _lose(attempt)
         return bool(tries)
 
     async def stop(self) -> None:
@@ -121,7 +146,7 @@ class Asking:
     async def _run(self, member: Member, attempt: Attempt) -> None:
         try:
             try:
-                answer = await member.node.judge(attempt.job.question)
+                answer = await _put_to(member, attempt)
             finally:
                 # At once, because a job that failed may be back on this node before its task has ended.
                 self._leave(member, attempt)
@@ -138,7 +163,7 @@ class Asking:
         if self._attempts.pop(attempt, None) is None:
             return
         member.end(attempt)
-        self._by_lane[attempt.lane] -= 1
+        self._by_lane[attempt.lane] -= len(attempt.jobs)
         if attempt.hedge:
             attempt.hedge.cancel()
 
@@ -154,34 +179,90 @@ class Asking:
         if not self._desk.should_stop:
             self._desk.kick()
 
-    def _answered(self, member: Member, attempt: Attempt, answer: Answer) -> None:
+    def _answered(self, member: Member, attempt: Attempt, answer: Answer | PackedAnswer) -> None:
         now_ms = self._clock.now_ms()
         member.answer(attempt, answer, now_ms)
+        self._packs.took(member.name, len(attempt.jobs), now_ms - attempt.began_ms)
         if attempt.is_lost:
             return
-        job = attempt.job
-        if job.is_critical:
+        if isinstance(answer, PackedAnswer):
+            self._unpack(member, attempt, answer, now_ms)
+            return
+        if attempt.job.is_critical:
             self._pool.reserve.seen(now_ms)
+        self._done(member, attempt, attempt.job, answer, now_ms)
+
+    def _done(self, member: Member, attempt: Attempt, job: Job, answer: Answer, now_ms: float) -> None:
         job.tries.remove(attempt)
         self.cancel(job)
         job.done(Judged(answer, member.name, job.attempts + 1, attempt.began_ms, now_ms))
 
+    def _unpack(self, member: Member, attempt: Attempt, answer: PackedAnswer, now_ms: float) -> None:
+        """Each that was answered has its answer; each other is asked about again, alone, and charged."""
+        if attempt.bundle is None:
+            raise AssertionError("nobody has asked about a pack")
+        told = self._packs.answered(member.name, attempt.bundle, answer)
+        for job, said in told.again:
+            self._desk.compare(member, job, said)
+        for job in told.alone:
+            if attempt in job.tries:
+                job.tries.remove(attempt)
+                job.failed_on.add(member.name)
+                # Others in the same request were answered: the node is well.
+                self._go_on(member, job, BadAnswer("no usable answer in a pack"), Evidence(), now_ms)
+        for job, said in told.done:
+            if attempt in job.tries:
+                self._done(member, attempt, job, said, now_ms)
+
     def _failed(self, member: Member, attempt: Attempt, fault: NodeFault) -> None:
-        """Draw the consequences for the node, then for the job."""
-        job = attempt.job
+        """Draw the consequences for the node, then for each job."""
         if attempt.is_lost:
             return
-        job.tries.remove(attempt)
+        jobs = attempt.waiting
+        for job in jobs:
+            job.tries.remove(attempt)
+        # One that has others left is still being asked elsewhere.
+        waiting = [job for job in jobs if not job.tries]
         if self._desk.should_stop:
-            if not job.tries:
+            for job in waiting:
                 job.give_up()
             return
         now_ms = self._clock.now_ms()
         evidence = self._blame(member, attempt, fault, now_ms)
-        job.failed_on.add(member.name)
-        if job.tries:
-            # It is still being asked elsewhere.
-            return
+        if attempt.bundle is None or not is_the_questions(fault.code):
+            for job in jobs:
+                job.failed_on.add(member.name)
+        if attempt.bundle is None:
+            for job in waiting:
+                self._go_on(member, job, fault, evidence, now_ms)
+        else:
+            self._part(member, attempt.bundle, waiting, fault, evidence, now_ms)
+
+    def _part(
+        self,
+        member: Member,
+        bundle: Bundle[Job],
+        waiting: list[Job],
+        fault: NodeFault,
+        evidence: Evidence,
+        now_ms: float,
+    ) -> None:
+        """A pack came to nothing: its halves are asked about, or its jobs go back to the lanes."""
+        late = [job for job in waiting if job.is_late(now_ms)]
+        left = tuple(job for job in waiting if not job.is_late(now_ms))
+        if left:
+            back = self._packs.failed(
+                member.name, bundle, left, fault.code, evidence, now_ms=now_ms, may_retry=self._retries.spend
+            )
+            for job in left:
+                job.was_spoilt = job.was_spoilt or back.is_spoilt
+            for job in back.jobs:
+                self._try_again(job, fault)
+        for job in late:
+            job.done(Late(job.attempts))
+
+    def _go_on(self, member: Member, job: Job, fault: NodeFault, evidence: Evidence, now_ms: float) -> None:
+        """A question got no answer: it is asked again, or has come to its end."""
         if job.is_late(now_ms):
             job.done(Late(job.attempts))
             return
@@ -206,7 +287,7 @@ class Asking:
     def _blame(self, member: Member, attempt: Attempt, fault: NodeFault, now_ms: float) -> Evidence:
         """What it means for the node; and what is known of the question then."""
         member.last_error = fault.code
-        job = attempt.job
+        jobs = attempt.jobs
         evidence = member.evidence(attempt, fault)
         if isinstance(fault, Overloaded):
             member.refuse(now_ms, fault.retry_after_ms)
@@ -215,9 +296,15 @@ class Asking:
         if isinstance(fault, TimedOut):
             member.pacer.overloaded(now_ms)
         elif isinstance(fault, Unreachable) and fault.was_sent and not attempt.is_alone:
-            job.breaks += 1
+            for job in jobs:
+                job.breaks += 1
         trouble = node_trouble(
-            fault.code, evidence, is_repeated=member.name in job.failed_on, was_cut=job.is_late(now_ms)
+            fault.code,
+            evidence,
+            # A pack is not believed for what stands in it, and the node is seen to be well or not by what
+            # is left of it, which ends in questions about one post.
+            is_repeated=attempt.bundle is not None or member.name in attempt.job.failed_on,
+            was_cut=any(job.is_late(now_ms) for job in jobs),
         )
         if trouble != "none":
             self._break(member, now_ms, is_certain=trouble == "certain")
@@ -256,6 +343,13 @@ class Asking:
         if (other := self._pool.choose(others, job, now_ms)) is not None:
             self._hedges.spend()
             self.ask(other, job, now_ms)
+
+
+async def _put_to(member: Member, attempt: Attempt) -> Answer | PackedAnswer:
+    packed = None if attempt.bundle is None else attempt.bundle.packed
+    if packed is None or member.packing is None:
+        return await member.node.judge(attempt.job.question)
+    return await member.packing.judge_pack(packed)
 
 
 def _lose(attempt: Attempt) -> None:

@@ -1,15 +1,16 @@
 """From lanes to nodes: who waits gets the next free slot; what a node fails at goes to another.
 
-One question a request. Event-driven: `kick` runs when something arrives, ends, or comes back, and at the next
-moment at which something changes by itself; there is no tick. Decisions are in `core`. What waits is in
-`waiting`, a node's state in `members`, what becomes of an attempt in `asking`; verdicts and dead letters are
-the agent's.
+One question a request, or a pack of them for nodes that take those. Event-driven: `kick` runs when something
+arrives, ends, or comes back, and at the next moment at which something changes by itself; there is no tick.
+Decisions are in `core`. What waits is in `waiting`, what goes together in `gathering`, a node's state in
+`members`, what becomes of an attempt in `asking`; verdicts and dead letters are the agent's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
@@ -17,13 +18,18 @@ from mode import Service
 
 from schemas.settings import JudgeSettings
 from streams.asking import Asking
+from streams.bundles import Bundle
+from streams.core.lanes import CRITICAL
 from streams.core.routing import Terms
+from streams.gathering import Gathering
 from streams.jobs import Failed, Job, Judged, Late, Outcome, Overdue
 from streams.members import Member
 from streams.observing import LaneStatus, NodeStatus
+from streams.packs import Packs
 from streams.pool import Pool
-from streams.ports import Clock, Node
+from streams.ports import Answer, Clock, Node
 from streams.probing import is_well, learn_models
+from streams.rechecking import Rechecks
 from streams.scraping import scraped
 from streams.waiting import Waiting
 
@@ -51,14 +57,19 @@ class Dispatch(Service):
         *,
         terms: Callable[[str], Terms] = _plain_terms,
         chance: Callable[[], float] = random.random,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         super().__init__()
         self._pool = Pool(Member(node, terms(node.name)) for node in nodes)
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        self._waiting = Waiting(settings, clock)
-        self._asking = Asking(self._pool, settings, clock, chance, self)
+        self.packs: Packs[Job] = Packs(self._pool.packing, settings, entropy, self._is_done_with)
+        """What gathers for nodes that take packs, and what is left of packs that came to nothing."""
+        self._waiting = Waiting(settings, clock, self.packs)
+        self._gathering = Gathering(self._pool, self._waiting, self.packs, settings)
+        self._rechecks = Rechecks(self.packs, clock, self.submit)
+        self._asking = Asking(self._pool, self.packs, settings, clock, chance, self)
         self._wake: asyncio.TimerHandle | None = None
         self._is_kicking = False
         self._wakes_at_ms: float | None = None
@@ -160,6 +171,11 @@ class Dispatch(Service):
         """Put it back, but not yet."""
         self._waiting.rest(job, rest_ms, self.submit)
 
+    def compare(self, member: Member, job: Job, packed: Answer) -> None:
+        """Ask once more about a post that was answered in a pack."""
+        if not self.should_stop:
+            self._rechecks.again(member.name, job, packed)
+
     def fail(self, bug: BaseException) -> None:
         """Whatever happened may not happen: stop."""
         self.add_future(self.crash(bug))
@@ -211,25 +227,40 @@ class Dispatch(Service):
         for_all = slots - self._pool.reserve.kept(slots, now_ms)
         is_kept_idle = False
         ended = 0
-        while len(lanes) and ended < _ENDED_AT_ONCE and (free := self._pool.free(now_ms)):
-            job = lanes.take(now_ms, critical_only=self._asking.under_way >= for_all)
+        while (
+            (len(lanes) or len(self._gathering))
+            and ended < _ENDED_AT_ONCE
+            and (free := self._pool.free(now_ms))
+        ):
+            critical_only = self._asking.under_way >= for_all
+            may_go = len(self._gathering) and not (critical_only or lanes.waiting(CRITICAL))
+            if may_go and (going := self._gathering.due(free, now_ms)):
+                self._send(going.member, going.bundle, now_ms)
+                continue
+            job = lanes.take(now_ms, critical_only=critical_only)
             if job is None:
-                is_kept_idle = True
+                is_kept_idle = critical_only
                 break
             ended += not self._place(job, free, now_ms)
         self._pool.reserve.idles(slots, now_ms, is_idle=is_kept_idle)
         return ended == _ENDED_AT_ONCE
 
     def _place(self, job: Job, free: Sequence[Member], now_ms: float) -> bool:
-        """Whether a node has it now; else it has ended."""
+        """Whether a node has it now, or a pack that gathers; else it has ended."""
         if self._is_done_with(job):
             return False
         if (member := self._pool.choose(free, job, now_ms)) is None:
             # Even the fastest of late would come too late: no slot is spent on it.
             job.done(Late(job.attempts))
             return False
-        self._asking.ask(member, job, now_ms)
+        if member.packing is None:
+            self._asking.ask(member, job, now_ms)
+        elif bundle := self._gathering.offer(member, job, now_ms):
+            self._send(member, bundle, now_ms)
         return True
+
+    def _send(self, member: Member, bundle: Bundle[Job], now_ms: float) -> None:
+        self._asking.ask(member, bundle.jobs[0], now_ms, bundle if bundle.packed else None)
 
     def _ask_suspects(self, now_ms: float) -> None:
         suspects = self._waiting.suspects
@@ -258,11 +289,16 @@ class Dispatch(Service):
         1. A deadline passes.
         2. An overloaded node, or one whose minute is spent, may be asked again.
         3. Slots that are kept for critical ones are lent out.
+        4. A pack waits no longer for others.
         """
         if not len(self._waiting):
             return None
-        moments = [self._waiting.next_deadline_ms(), self._pool.opens_at_ms(now_ms)]
-        if len(self._waiting.lanes) > self._waiting.lanes.waiting(0):
+        moments = [
+            self._waiting.next_deadline_ms(),
+            self._pool.opens_at_ms(now_ms),
+            self._gathering.due_at_ms(now_ms),
+        ]
+        if len(self._gathering) or len(self._waiting.lanes) > self._waiting.lanes.waiting(CRITICAL):
             moments.append(self._pool.reserve.lent_at_ms(self._pool.slots, now_ms))
         return min((moment for moment in moments if moment is not None), default=None)
 

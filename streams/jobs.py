@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from streams.bundles import Bundle, Looked
 from streams.core.lane import Ticket
 from streams.core.lanes import CRITICAL
 from streams.core.retrying import SUSPECT_AFTER
@@ -52,9 +53,10 @@ Outcome = Judged | Failed | Late | Overdue
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One question at one node."""
+    """One request at one node."""
 
     job: Job
+    """Whom it is about; of a pack, the first."""
     lane: int
     """Of the job, when it was dispatched."""
     began_ms: float
@@ -66,10 +68,27 @@ class Attempt:
     hedge: asyncio.TimerHandle | None = None
     """When it is asked a second time elsewhere, if it is not answered."""
     is_lost: bool = False
-    """Another attempt at the same job was answered first."""
+    """Nobody waits for it: another attempt at the same job was answered first, or it was cancelled."""
+    bundle: Bundle[Job] | None = None
+    """The pack that it is about; None: one question."""
 
     def __repr__(self) -> str:
-        return f"<Attempt since {self.began_ms:.0f} ms>"
+        about = "" if self.bundle is None else f" about {len(self.bundle.jobs)}"
+        return f"<Attempt{about} since {self.began_ms:.0f} ms>"
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All that it is about, whether they still wait for it or not."""
+        return (self.job,) if self.bundle is None else self.bundle.jobs
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Those of them that still wait for it."""
+        return [job for job in self.jobs if self in job.tries]
+
+    @property
+    def work(self) -> int:
+        return sum([job.work for job in self.jobs])
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +119,12 @@ class Job:
     """How often the node broke off that it was on, with others beside it."""
     rests: int = 0
     """How often it had to rest because the budget for retries was spent."""
+    is_apart: bool = False
+    """It is never in one request with others, whatever its content says."""
+    was_spoilt: bool = False
+    """It was in a pack that came to nothing: it goes with what is left of that, or alone."""
+    looked: Looked | None = None
+    """What packs found out about its content."""
     work: int = 0
 
     def __post_init__(self) -> None:
@@ -111,6 +136,11 @@ class Job:
     @property
     def is_critical(self) -> bool:
         return self.lane == CRITICAL
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it may not be put together with others, or not any more."""
+        return self.is_apart or self.was_spoilt or self.attempts > 0 or self.breaks > 0
 
     @property
     def is_suspect(self) -> bool:

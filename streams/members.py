@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from streams.bundles import Bundle
 from streams.core.breaker import Breaker
 from streams.core.latencies import Latencies
 from streams.core.pacing import Pacer
@@ -15,7 +16,7 @@ from streams.core.retrying import Evidence
 from streams.core.routing import Candidate, Terms
 from streams.jobs import Attempt, Job
 from streams.observing import NodeStatus
-from streams.ports import Answer, Node, NodeFault
+from streams.ports import Answer, Node, NodeFault, PackedAnswer, TakesPacks
 
 # An overloaded node is left alone for what it asked for, or for this, doubled with each refusal in a row.
 _OVERLOAD_PAUSE_MS = 50.0
@@ -49,12 +50,16 @@ class Member:
     is_drained: bool = False
     """By an order it is asked nothing."""
     last_error: str = ""
+    packing: TakesPacks | None = None
+    """The node, if posts are put together for it."""
     _usual_work: float = 0.0
 
     def __post_init__(self) -> None:
         self.pacer = Pacer(self.node.slots, goal_ms=self.terms.goal_ms)
         self.requests = Allowance(self.terms.requests_per_minute_max)
         self.tokens = Allowance(self.terms.tokens_per_minute_max)
+        if self.terms.takes_packs and isinstance(self.node, TakesPacks):
+            self.packing = self.node
 
     def __repr__(self) -> str:
         return f"<Member {self.name} {self.breaker.state} | {len(self.running)} of {self.limit} in flight>"
@@ -110,37 +115,44 @@ class Member:
 
     # -- what happens to it ---------------------------------------------------------------------------------
 
-    def begin(self, job: Job, now_ms: float) -> Attempt:
-        """It gets a question."""
+    def begin(self, job: Job, now_ms: float, bundle: Bundle[Job] | None = None) -> Attempt:
+        """It gets a question, or several in one request."""
         if len(self.running) == 1:
             # Where there are more, none of them is alone any longer.
             for other in self.running:
                 other.is_alone = False
-        attempt = Attempt(job, job.lane, now_ms, is_alone=not self.running, answered_before=self.answered)
+        attempt = Attempt(
+            job, job.lane, now_ms, is_alone=not self.running, answered_before=self.answered, bundle=bundle
+        )
+        work = attempt.work
         self.running.add(attempt)
         self.pacer.began(len(self.running))
         self.requests.take(now_ms)
-        self.tokens.take(now_ms, job.work)
-        self._usual_work += (job.work - self._usual_work) * (_USUAL_SHARE if self._usual_work else 1.0)
+        self.tokens.take(now_ms, work)
+        self._usual_work += (work - self._usual_work) * (_USUAL_SHARE if self._usual_work else 1.0)
         return attempt
 
     def end(self, attempt: Attempt) -> None:
         """A question has come back, in whatever way."""
         self.running.discard(attempt)
 
-    def answer(self, attempt: Attempt, answer: Answer, now_ms: float) -> None:
+    def answer(self, attempt: Attempt, answer: Answer | PackedAnswer, now_ms: float) -> None:
         """It has answered."""
-        self.answered += 1
+        self.answered += len(attempt.jobs)
         self.refusals = 0
         self.charged.clear()
         took_ms = now_ms - attempt.began_ms
-        self.recent.answered(now_ms, took_ms)
-        self.tokens.settle(attempt.job.work, answer.prompt_tokens + answer.output_tokens or attempt.job.work)
+        work = attempt.work
+        if isinstance(answer, PackedAnswer):
+            # It says nothing of how soon one question is answered.
+            tokens = answer.tokens
+        else:
+            tokens = answer.prompt_tokens + answer.output_tokens
+            self.recent.answered(now_ms, took_ms)
+        self.tokens.settle(work, tokens or work)
         if self.breaker.answered(now_ms):
             self.pacer.warm_up(now_ms)
-        self.pacer.answered(
-            now_ms, began_ms=attempt.began_ms, took_ms=took_ms, work=attempt.job.work / self._usual_work
-        )
+        self.pacer.answered(now_ms, began_ms=attempt.began_ms, took_ms=took_ms, work=work / self._usual_work)
 
     def refuse(self, now_ms: float, retry_after_ms: float) -> None:
         """It is overloaded: nobody's fault, but it gets less, and nothing for a while."""

@@ -2,19 +2,20 @@
 
 `offer` a job when a slot of such a node is free; `take` when nobody else is at hand. Tell `answered` or
 `failed`. It holds no task and no timer; every job it was offered comes out again exactly once: to be sent,
-answered, or given back. Decisions are `core.batching`, `core.packing`, `core.bisecting` and `core.suspicion`.
+found to be done with, or given back. Decisions are `core.batching`, `core.packing`, `core.bisecting` and
+`core.suspicion`; `streams.gathering` stands between this and the lanes.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, assert_never
 
 from schemas.policy import Policy
 from schemas.settings import JudgeSettings
+from streams.bundles import Answered, Back, Bundle, J, Looked
 from streams.core.batching import Batching, Go, Like, Traits, Wait
 from streams.core.bisecting import Alone, Halves, Together, after_failed_pack, halves
 from streams.core.draws import ENTROPY_BYTES, Draws
@@ -32,47 +33,7 @@ CRITICAL_LANE = 0
 POLICIES_MAX = 64
 
 
-class Packable(Protocol):
-    """What is read of a job."""
-
-    @property
-    def question(self) -> Question: ...
-    @property
-    def lane(self) -> int: ...
-    @property
-    def arrived_ms(self) -> float: ...
-    @property
-    def goes_alone(self) -> bool:
-        """Whether triage found that it hides something (`Pending.flags`), or an attempt at it has failed."""
-        ...
-
-
-J = TypeVar("J", bound=Packable)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ask(Generic[J]):
-    """One request: a job as it is, or several and the question about them all."""
-
-    jobs: tuple[J, ...]
-    packed: PackedQuestion | None = None
-    is_rest: bool = False
-    """Whether it is what is left of a pack that failed: such a one says nothing about the size of packs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[J]):
-    """What a pack's answer means for its jobs."""
-
-    done: tuple[tuple[J, Answer], ...]
-    """These have their answer."""
-    alone: tuple[J, ...]
-    """What was said about these cannot be used: each is asked about again, alone, and charged an attempt."""
-    again: tuple[tuple[J, Answer], ...]
-    """Of those that are done the ones to be judged a second time, alone; tell `compared`."""
-
-
-Offered: TypeAlias = Ask[J] | Wait
+Offered: TypeAlias = Bundle[J] | Wait
 
 
 class _Node(Generic[J]):
@@ -92,10 +53,15 @@ class Packs(Generic[J]):
         per_request: Mapping[str, bool],
         settings: Callable[[], JudgeSettings],
         entropy: Callable[[int], bytes],
+        is_done: Callable[[J], bool] = lambda _: False,
     ) -> None:
-        """Know the nodes that take packs, and whether each is priced per request; `secrets` gives entropy."""
+        """Know the nodes that take packs, and whether each is priced per request; `secrets` gives entropy.
+
+        `is_done` is asked of a job that is about to go: if it is done with, it has come to its end thereby.
+        """
         self._settings = settings
         self._entropy = entropy
+        self._is_done = is_done
         self._nodes: dict[str, _Node[J]] = {
             name: _Node(settings(), is_per_request=is_per_request)
             for name, is_per_request in per_request.items()
@@ -110,7 +76,7 @@ class Packs(Generic[J]):
         return f"<Packs [{sizes} | {waiting} gathering, {len(self._halves)} halves]>"
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _ in self) if self._nodes else 0
 
     def __iter__(self) -> Iterator[J]:
         return chain(*self._halves, *(node.open for node in self._nodes.values()))
@@ -118,6 +84,15 @@ class Packs(Generic[J]):
     def is_for(self, node: str) -> bool:
         """Whether a node takes packs at all."""
         return node in self._nodes
+
+    def size(self, node: str, now_ms: float) -> int:
+        """Most posts of a pack there."""
+        return self._nodes[node].size.now(now_ms)
+
+    @property
+    def rest(self) -> tuple[J, ...]:
+        """What goes next of what is left of packs that came to nothing; empty: there is nothing left."""
+        return self._halves[0] if self._halves else ()
 
     def offer(self, node: str, job: J, now_ms: float) -> Offered[J]:
         """A job that a free slot of this node could take: what goes now, or how long it may wait for others.
@@ -127,37 +102,60 @@ class Packs(Generic[J]):
         at = self._nodes[node]
         size = at.size.now(now_ms)
         if size == 1 or self._is_for_itself(job):
-            return Ask((job,))
+            return Bundle((job,))
         settings = self._settings()
         patience = Patience(settings.pack_wait_ratio, settings.pack_wait_ms_max)
-        offered = at.open.offer(job, _traits(job), now_ms=now_ms, size=size, patience=patience)
-        return self._ask(offered.posts) if isinstance(offered, Go) else offered
+        offered = at.open.offer(job, self._traits(job), now_ms=now_ms, size=size, patience=patience)
+        if isinstance(offered, Go):
+            return self._bundle(offered.posts) or Wait(now_ms)
+        return offered
 
-    def is_gathering(self, node: str) -> bool:
-        """Whether any pack of this node is not full yet."""
-        return len(self._nodes[node].open) > 0
+    def gathering(self) -> list[str]:
+        """The nodes with a pack that is not full yet."""
+        return [name for name, node in self._nodes.items() if len(node.open)]
+
+    def openings(self, node: str) -> list[tuple[Like, int]]:
+        """Of each pack that is not full yet, what its posts have in common, and how many there are."""
+        return self._nodes[node].open.openings()
 
     def would_join(self, node: str, job: J, now_ms: float) -> bool:
         """Whether a job would find others of its like in an open pack of this node."""
         at = self._nodes[node]
         size = at.size.now(now_ms)
-        return at.open.would_join(_traits(job), now_ms=now_ms, size=size) and not self._is_for_itself(job)
+        return at.open.would_join(self._traits(job), now_ms=now_ms, size=size) and not self._is_for_itself(
+            job
+        )
 
-    def take(self, node: str, now_ms: float) -> Ask[J] | None:
-        """What goes into a free slot, before anything that is not critical; None: nothing is due."""
-        if self._halves:
-            return self._ask(self._halves.popleft(), is_rest=True)
-        posts = self._nodes[node].open.take(now_ms)
-        return self._ask(posts) if posts else None
+    def take(self, node: str, now_ms: float, *, is_wanted: bool = False) -> Bundle[J] | None:
+        """What goes into a free slot, before anything that is not critical; None: nothing is due.
 
-    def take_one(self) -> Ask[J] | None:
+        Whatever gathers is, where somebody else would have the slot.
+        """
+        return self.take_rest() or self.take_due(node, now_ms, is_wanted=is_wanted)
+
+    def take_rest(self) -> Bundle[J] | None:
+        """What is left of a pack that came to nothing, for any node that takes packs."""
+        while self._halves:
+            if bundle := self._bundle(self._halves.popleft(), is_rest=True):
+                return bundle
+        return None
+
+    def take_due(self, node: str, now_ms: float, *, is_wanted: bool = False) -> Bundle[J] | None:
+        """A pack that waits no longer for others."""
+        while posts := self._nodes[node].open.take(now_ms, is_wanted=is_wanted):
+            if bundle := self._bundle(posts):
+                return bundle
+        return None
+
+    def take_one(self) -> Bundle[J] | None:
         """One that is left of a failed pack, for any node: where none that takes packs is up."""
-        if not self._halves:
-            return None
-        job, *others = self._halves.popleft()
-        if others:
-            self._halves.appendleft(tuple(others))
-        return Ask((job,), is_rest=True)
+        while self._halves:
+            job, *others = self._halves.popleft()
+            if others:
+                self._halves.appendleft(tuple(others))
+            if not self._is_done(job):
+                return Bundle((job,), is_rest=True)
+        return None
 
     def due_at_ms(self) -> float | None:
         """When `take` gives something that it does not give now, if a slot is free."""
@@ -182,11 +180,11 @@ class Packs(Generic[J]):
         if node in self._nodes:
             self._nodes[node].pays.service.took(posts, ms)
 
-    def answered(self, node: str, ask: Ask[J], answer: PackedAnswer) -> Answered[J]:
+    def answered(self, node: str, bundle: Bundle[J], answer: PackedAnswer) -> Answered[J]:
         """A pack was answered, and the answer is believed."""
-        if not ask.is_rest:
+        if not bundle.is_rest:
             self._nodes[node].size.clean()
-        pairs = list(zip(ask.jobs, answer.answers, strict=True))
+        pairs = list(zip(bundle.jobs, answer.answers, strict=True))
         done = tuple((job, said) for job, said in pairs if said is not None)
         draws = Draws(self._entropy(ENTROPY_BYTES))
         share = self._settings().pack_recheck_ratio
@@ -196,16 +194,40 @@ class Packs(Generic[J]):
             again=tuple(pair for pair in done if draws.fraction() < share),
         )
 
-    def failed(self, node: str, ask: Ask[J], code: str, evidence: Evidence) -> tuple[J, ...]:
-        """A pack got a fault instead; these go back to the lanes, the others are kept, as halves of it."""
-        match after_failed_pack(len(ask.jobs), code, evidence):
+    def failed(
+        self,
+        node: str,
+        bundle: Bundle[J],
+        jobs: tuple[J, ...],
+        code: str,
+        evidence: Evidence,
+        *,
+        now_ms: float,
+        may_retry: Callable[[], bool] = lambda: True,
+    ) -> Back[J]:
+        """A pack got a fault instead, and these of it still want an answer.
+
+        What does not go back to the lanes is kept, in halves; each is a request that `may_retry` has to
+        grant: where it does not, its posts go back, each by itself.
+        """
+        next_ = after_failed_pack(len(jobs), code, evidence)
+        match next_:
             case Halves():
-                if not ask.is_rest:
-                    self._nodes[node].size.discarded()
-                self._halves.extend(halves(ask.jobs))
-                return ()
-            case Together() | Alone():
-                return ask.jobs
+                if not bundle.is_rest:
+                    self._nodes[node].size.discarded(now_ms)
+                back: tuple[J, ...] = ()
+                for half in halves(jobs):
+                    if may_retry():
+                        self._halves.append(half)
+                    else:
+                        back += half
+                return Back(back, is_spoilt=True)
+            case Together():
+                return Back(jobs)
+            case Alone():
+                return Back(jobs, is_spoilt=True)
+            case _:
+                assert_never(next_)
 
     def compared(self, node: str, job: J, packed: Answer, alone: Answer, now_ms: float) -> bool:
         """A packed post was judged again, alone; whether both answers lead to the same action."""
@@ -214,15 +236,23 @@ class Packs(Generic[J]):
         return agrees
 
     def _is_for_itself(self, job: J) -> bool:
-        question = job.question
-        reason = why_alone(
-            question.event,
-            is_critical=job.lane == CRITICAL_LANE,
-            is_hiding=job.goes_alone,
-            tokens_max=self._settings().pack_post_tokens_max,
-            labels=[label.name for label in question.policy.labels],
-        )
-        return reason is not None or not self._is_watched(question.policy)
+        if job.lane == CRITICAL_LANE or job.goes_alone:
+            return True
+        return self._look(job).is_apart or not self._is_watched(job.question.policy)
+
+    def _look(self, job: J) -> Looked:
+        """What its content says; as it was when it was first looked at, should the settings change."""
+        if job.looked is None:
+            question = job.question
+            reason = why_alone(
+                question.event,
+                is_critical=False,
+                is_hiding=False,
+                tokens_max=self._settings().pack_post_tokens_max,
+                labels=[label.name for label in question.policy.labels],
+            )
+            job.looked = Looked(reason is not None, estimated_tokens(question.event.text))
+        return job.looked
 
     def _is_watched(self, policy: Policy) -> bool:
         # By identity, as hashing a policy takes longer; it is kept beside the answer, so that the identity
@@ -234,26 +264,33 @@ class Packs(Generic[J]):
             known = self._watched[id(policy)] = (policy, can_be_watched(policy))
         return known[1]
 
-    def _ask(self, jobs: tuple[J, ...], *, is_rest: bool = False) -> Ask[J]:
+    def _traits(self, job: J) -> Traits:
+        question = job.question
+        event = question.event
+        return Traits(
+            like=Like(job.lane, id(question.policy), event.tenant, event.kind),
+            tokens=self._look(job).tokens,
+            arrived_ms=job.arrived_ms,
+            deadline_ms=question.deadline_ms,
+        )
+
+    def _bundle(self, going: tuple[J, ...], *, is_rest: bool = False) -> Bundle[J] | None:
+        """One request about those that are not done with; None: all are."""
+        jobs = tuple(job for job in going if not self._is_done(job))
+        if not jobs:
+            return None
         first = jobs[0].question
         events = [job.question.event for job in jobs]
         pack = make_pack(events, first.policy, self._entropy(ENTROPY_BYTES)) if len(jobs) > 1 else None
         if pack is None:
-            return Ask(jobs, is_rest=is_rest)
+            return Bundle(jobs, is_rest=is_rest)
         deadlines = [job.question.deadline_ms for job in jobs]
         earliest_ms = min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
-        return Ask(jobs, PackedQuestion(pack, first.policy, first.event.kind, earliest_ms), is_rest)
-
-
-def _traits(job: Packable) -> Traits:
-    question = job.question
-    event = question.event
-    return Traits(
-        like=Like(job.lane, id(question.policy), event.tenant, event.kind),
-        tokens=estimated_tokens(event.text),
-        arrived_ms=job.arrived_ms,
-        deadline_ms=question.deadline_ms,
-    )
+        return Bundle(
+            jobs,
+            PackedQuestion(pack, first.policy, first.event.kind, earliest_ms, priority=first.priority),
+            is_rest,
+        )
 
 
 def _action(question: Question, answer: Answer) -> str:

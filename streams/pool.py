@@ -43,6 +43,11 @@ class Pool:
         self._primary = tuple(member for member in self._open if not member.terms.is_backup)
 
     @property
+    def packing(self) -> dict[str, bool]:
+        """The nodes that posts are put together for; of each, whether it is priced per request."""
+        return {member.name: member.terms.is_priced_per_request for member in self.members if member.packing}
+
+    @property
     def in_use(self) -> tuple[Member, ...]:
         """Those that are asked: backup nodes only while all the others are out."""
         if len(self._primary) == len(self._open) or any(not member.is_out for member in self._primary):

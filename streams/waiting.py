@@ -1,4 +1,4 @@
-"""What waits for a node: in the lanes, apart because it may break one, or resting before its next try.
+"""What waits for a node: in the lanes, in packs, apart because it may break one, or resting before a try.
 
 Who goes next is decided in `core.lanes`, of what nothing more is fetched in `core.admission`; which node is
 asked is for the dispatch.
@@ -7,7 +7,10 @@ asked is for the dispatch.
 from __future__ import annotations
 
 import asyncio
+import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 from schemas.event import PRIORITIES
@@ -16,6 +19,7 @@ from streams.core.admission import OWN_MIN, Admission, room_for
 from streams.core.lanes import LANES, Lanes, Shares
 from streams.jobs import Job
 from streams.observing import LaneStatus
+from streams.packs import Packs
 from streams.ports import Clock
 from streams.turns import ByAndBy
 
@@ -23,22 +27,27 @@ from streams.turns import ByAndBy
 class Waiting:
     """All jobs that no node has."""
 
-    def __init__(self, settings: Callable[[], JudgeSettings], clock: Clock) -> None:
+    def __init__(self, settings: Callable[[], JudgeSettings], clock: Clock, packs: Packs[Job]) -> None:
         self._settings = settings
         self._clock = clock
         self.lanes: Lanes[Job] = Lanes(self._shares)
         self.suspects: Lanes[Job] = Lanes()
         """Those that may break a node, and are asked alone."""
+        self.packs = packs
+        """Those whose turn has come: they gather for a free slot, or are left of packs that failed."""
         self._resting: dict[Job, asyncio.TimerHandle] = {}
         """Those that may not be tried again yet, for the budget is spent."""
         self._given_up: ByAndBy[Job] = ByAndBy(lambda job: job.give_up())
         self._admission = Admission()
 
     def __len__(self) -> int:
-        return len(self.lanes) + len(self.suspects) + len(self._resting)
+        return len(self.lanes) + len(self.packs) + len(self.suspects) + len(self._resting)
 
     def __repr__(self) -> str:
-        return f"<Waiting {self.lanes!r}, {len(self.suspects)} suspects, {len(self._resting)} resting>"
+        return (
+            f"<Waiting {self.lanes!r}, {len(self.packs)} in packs, {len(self.suspects)} suspects, "
+            f"{len(self._resting)} resting>"
+        )
 
     def _shares(self) -> Shares:
         judge = self._settings()
@@ -73,6 +82,10 @@ class Waiting:
     def move(self, job: Job, lane: int) -> bool:
         """Let it go on in another lane; whether it did wait in one."""
         now_ms = self._clock.now_ms()
+        if self.packs.remove(partial(operator.is_, job)):
+            # It belongs to those it waits with no longer.
+            self.put(job)
+            return True
         return self.lanes.move(job, lane, now_ms) or self.suspects.move(job, lane, now_ms)
 
     def cancel(self, job: Job) -> bool:
@@ -80,15 +93,29 @@ class Waiting:
         resting = self._resting.pop(job, None)
         if resting:
             resting.cancel()
-        return resting is not None or self.lanes.cancel(job) or self.suspects.cancel(job)
+        return (
+            resting is not None
+            or self.lanes.cancel(job)
+            or self.suspects.cancel(job)
+            or bool(self.packs.remove(partial(operator.is_, job)))
+        )
 
     def late(self, now_ms: float) -> Iterator[Job]:
         """Take out those whose deadline has passed."""
-        return chain(self.lanes.expired(now_ms), self.suspects.expired(now_ms))
+        return chain(
+            self.lanes.expired(now_ms),
+            self.suspects.expired(now_ms),
+            self._late_in_packs(now_ms),
+        )
+
+    def _late_in_packs(self, now_ms: float) -> Iterator[Job]:
+        # One at a time: who asks may stop before the last.
+        for late in [job for job in self.packs if job.is_late(now_ms)]:
+            yield from self.packs.remove(partial(operator.is_, late))
 
     def overdue(self, before_ms: float, at_once: int) -> Sequence[Job]:
         """Take out some that have been here since before this."""
-        found = [job for job in chain(self.lanes, self.suspects) if job.arrived_ms < before_ms]
+        found = [job for job in chain(self.lanes, self.packs, self.suspects) if job.arrived_ms < before_ms]
         return [job for job in found[:at_once] if self.cancel(job)]
 
     def give_all_up(self) -> None:
@@ -97,7 +124,8 @@ class Waiting:
             timer.cancel()
         resting = list(self._resting)
         self._resting.clear()
-        self._given_up.add([*resting, *self.lanes.clear(), *self.suspects.clear()])
+        packed = self.packs.remove(lambda _: True)
+        self._given_up.add([*resting, *packed, *self.lanes.clear(), *self.suspects.clear()])
 
     async def all_given_up(self) -> None:
         """Return when all those are."""
@@ -119,18 +147,20 @@ class Waiting:
         return self._admission.look([self.lanes.waiting(lane) for lane in range(LANES)], room)
 
     def next_deadline_ms(self) -> float | None:
-        """The earliest deadline of all that wait in lanes."""
-        deadlines = (self.lanes.next_deadline_ms(), self.suspects.next_deadline_ms())
+        """The earliest deadline of all that wait in lanes or packs."""
+        packed = (job.question.deadline_ms for job in self.packs)
+        deadlines = (self.lanes.next_deadline_ms(), self.suspects.next_deadline_ms(), *packed)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def status(self, in_flight: Sequence[int]) -> tuple[LaneStatus, ...]:
         """The lanes now; of each, so many are on nodes."""
         now_ms = self._clock.now_ms()
         oldest_ms = self.lanes.oldest_ms()
+        in_packs = Counter(job.lane for job in self.packs)
         return tuple(
             LaneStatus(
                 priority=priority,
-                waiting=self.lanes.waiting(lane) + self.suspects.waiting(lane),
+                waiting=self.lanes.waiting(lane) + self.suspects.waiting(lane) + in_packs[lane],
                 in_flight=in_flight[lane],
                 oldest_ms=0.0 if at_ms is None else max(0.0, now_ms - at_ms),
             )

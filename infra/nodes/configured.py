@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from infra.errors import ExitCode, Failure
@@ -11,9 +12,15 @@ from schemas.settings import NodeSettings, Settings
 from streams.core.routing import Terms
 from streams.ports import Clock
 
+_log = logging.getLogger(__name__)
+
 
 def nodes_of(settings: Settings, clock: Clock) -> list[HttpNode]:
     """A client for each; a `Failure` where there is nobody to ask."""
+    for node in settings.nodes:
+        if node.gains_by_packs and not node.takes_packs:
+            way = "decisions" if node.format == "general" else f"the format {node.format}"
+            _log.warning("node %s gets its posts one by one: %s knows no packs", node.known_as, way)
     return [HttpNode(node, clock) for node in settings.nodes or (_reference_node(settings),)]
 
 
@@ -27,6 +34,8 @@ def terms_of(settings: Settings, name: str) -> Terms:
                 goal_ms=node.goal_ms,
                 requests_per_minute_max=node.requests_per_minute_max,
                 tokens_per_minute_max=node.tokens_per_minute_max,
+                takes_packs=node.takes_packs,
+                is_priced_per_request=node.priced_per_request,
             )
     return Terms()
 

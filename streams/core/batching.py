@@ -125,9 +125,16 @@ class Batching(Generic[T]):
         pack.until_ms = max(now_ms, min(pack.opened_ms + waiting_ms, latest_ms))
         return Wait(pack.until_ms)
 
-    def take(self, now_ms: float) -> tuple[T, ...]:
-        """What goes into a free slot, when nobody else is at hand; nothing where all may still wait."""
-        due = [pack for pack in self._open if pack.until_ms <= now_ms]
+    def openings(self) -> list[tuple[Like, int]]:
+        """Of each pack, what its posts have in common, and how many there are."""
+        return [(pack.like, len(pack.posts)) for pack in self._open]
+
+    def take(self, now_ms: float, *, is_wanted: bool = False) -> tuple[T, ...]:
+        """What goes into a free slot, when nobody of its like is at hand; nothing where all may still wait.
+
+        None may, where the slot `is_wanted`: somebody else would have it instead.
+        """
+        due = [pack for pack in self._open if is_wanted or pack.until_ms <= now_ms]
         return self._leave(min(due, key=lambda pack: (pack.like.lane, pack.opened_ms))) if due else ()
 
     def due_at_ms(self) -> float | None:
@@ -136,9 +143,11 @@ class Batching(Generic[T]):
 
     def remove(self, is_unwanted: Callable[[T], bool]) -> list[T]:
         """Take out every post of which this is true."""
-        gone = [post for post in self if is_unwanted(post)]
+        gone: list[T] = []
         for pack in self._open:
-            pack.posts = [post for post in pack.posts if not is_unwanted(post)]
+            posts, pack.posts = pack.posts, []
+            for post in posts:
+                (gone if is_unwanted(post) else pack.posts).append(post)
         self._open = [pack for pack in self._open if pack.posts]
         return gone
 

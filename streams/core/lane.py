@@ -6,7 +6,7 @@ fairness all are one tenant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, NamedTuple, TypeVar
@@ -100,6 +100,8 @@ class _Share(Generic[T]):
 
     heap: Heap[T] = field(default_factory=Heap)
     is_queued: bool = False
+    owes: float = 0.0
+    """The cost of what left beside others of it, before its turn: paid with the next one."""
 
 
 class Lane(Generic[T]):
@@ -138,18 +140,39 @@ class Lane(Generic[T]):
             share = self._shares[tenant]
             entry = share.heap.pop()
             if entry is None:
-                self._leave(tenant, virtual)
+                self._leave(tenant, virtual + share.owes)
                 continue
             entry.is_gone = True
             self._count -= 1
             self._virtual = virtual
-            after = virtual + entry.ticket.cost
+            after = virtual + entry.ticket.cost + share.owes
+            share.owes = 0.0
             if share.heap.first() is None:
                 self._leave(tenant, after)
             else:
                 self._sequence += 1
                 heapreplace(self._turns, (after, self._sequence, tenant))
             return entry
+
+    def take_beside(self, tenant: str, is_mate: Callable[[T], bool], looks_max: int) -> list[Entry[T]]:
+        """Of the first so many of a tenant those that go together with one that goes already."""
+        share = self._shares.get(tenant)
+        if share is None:
+            return []
+        mates: list[Entry[T]] = []
+        others: list[Entry[T]] = []
+        while len(mates) + len(others) < looks_max and (entry := share.heap.pop()) is not None:
+            (mates if is_mate(entry.item) else others).append(entry)
+        for entry in others:
+            share.heap.push(entry.place, entry)
+        for entry in mates:
+            entry.is_gone = True
+            share.owes += entry.ticket.cost
+        self._count -= len(mates)
+        if not self._count:
+            self._shares.clear()
+            self._turns.clear()
+        return mates
 
     def left(self, entry: Entry[T]) -> None:
         """An entry is gone out of its turn."""

@@ -98,6 +98,14 @@ class Lanes(Generic[T]):
         self._dispatched(lane, entry.ticket.cost, now_ms)
         return entry.item
 
+    def take_beside(
+        self, lane: int, tenant: str, is_mate: Callable[[T], bool], looks_max: int, now_ms: float
+    ) -> None:
+        """Take out, of the first so many of a lane and tenant, those that go together with one that goes."""
+        for entry in self._lanes[lane].take_beside(tenant, is_mate, looks_max):
+            self._gone(entry)
+            self._dispatched(lane, entry.ticket.cost, now_ms)
+
     def cancel(self, item: T) -> bool:
         """Somebody does not wait any longer; False if he did not."""
         entry = self._entries.get(item)

@@ -14,6 +14,8 @@ START = 4
 CLEAN_PACKS_TO_GROW = 20
 COMPARED_MIN = 50
 """Of 50 posts with 2 % to be expected, 3 disagree by chance in one window of thirteen; four in 56."""
+IN_VAIN_MAX = 8
+"""So many packs in a row that were not believed, whatever their size: this model answers about no pack."""
 OFF_MS = 600_000.0
 """Ten minutes without packs; then a pack of two, so that a model that was replaced gets its chance."""
 
@@ -27,6 +29,7 @@ class PackSize:
         self._limit = size_max
         self._size = min(START, size_max)
         self._clean = 0
+        self._in_vain = 0
         self._compared = 0
         self._disagreed = 0
         self._off_until_ms = 0.0
@@ -46,14 +49,19 @@ class PackSize:
     def clean(self) -> None:
         """A pack came back, and was believed."""
         self._clean += 1
+        self._in_vain = 0
         if self._clean >= CLEAN_PACKS_TO_GROW:
             self._clean = 0
             self._size = min(self._limit, self._size + 1)
 
-    def discarded(self) -> None:
-        """A pack came back and was not believed. At least two go on together: the next one shows more."""
+    def discarded(self, now_ms: float) -> None:
+        """A pack came to nothing. At least two go on together, for the next one shows more; not for ever."""
         self._clean = 0
+        self._in_vain += 1
         self._size = min(self._size, max(POSTS_MIN, self._size // 2))
+        if self._in_vain >= IN_VAIN_MAX:
+            self._in_vain = 0
+            self._set_limit(1, now_ms)
 
     def compared(self, now_ms: float, *, agrees: bool) -> None:
         """A packed post was judged again, alone."""
@@ -70,7 +78,10 @@ class PackSize:
         self._compared = self._disagreed = 0
 
     def _lower(self, now_ms: float) -> None:
-        self._limit //= 2
+        self._set_limit(self._limit // 2, now_ms)
+
+    def _set_limit(self, limit: int, now_ms: float) -> None:
+        self._limit = limit
         self._size = max(1, min(self._size, self._limit))
         if self._limit < POSTS_MIN:
             self._off_until_ms = now_ms + OFF_MS

@@ -63,6 +63,11 @@ _REST_MS = 25.0
 _REST_MS_MAX = 500.0
 
 
+def is_the_questions(code: str) -> bool:
+    """Whether a fault says something about what was asked, and not about who was asked."""
+    return FAULTS.get(code, UNKNOWN_FAULT) == "question"
+
+
 def after_fault(code: str, evidence: Evidence, *, attempts: int, attempts_max: int) -> Again | GiveUp:
     """What becomes of the question; `attempts` were made before this one."""
     made = attempts + is_charged(code, evidence)

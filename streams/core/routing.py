@@ -21,6 +21,10 @@ class Terms(NamedTuple):
     goal_ms: float = 0.0
     requests_per_minute_max: int = 0
     tokens_per_minute_max: int = 0
+    takes_packs: bool = False
+    """Whether posts are put together for it, where that pays …"""
+    is_priced_per_request: bool = False
+    """… which it always does where a request costs the same whatever it holds."""
 
 
 class Candidate(NamedTuple):

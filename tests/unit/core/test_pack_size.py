@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.pack_size import CLEAN_PACKS_TO_GROW, COMPARED_MIN, OFF_MS, PackSize
+from streams.core.pack_size import CLEAN_PACKS_TO_GROW, COMPARED_MIN, IN_VAIN_MAX, OFF_MS, PackSize
 
 
 def size(size_max: int = 8) -> PackSize:
@@ -27,7 +27,7 @@ def test_whatever_happens_it_stays_within_its_bounds(size_max, happened):
             case "clean":
                 sized.clean()
             case "discarded":
-                sized.discarded()
+                sized.discarded(0.0)
             case _:
                 sized.compared(number, agrees=what == "agrees")
         assert 1 <= sized.now(number) <= size_max
@@ -47,10 +47,10 @@ def test_a_discarded_pack_halves_it_and_begins_the_count_anew():
     sized = size(32)
     for _ in range(CLEAN_PACKS_TO_GROW - 1):
         sized.clean()
-    sized.discarded()
+    sized.discarded(0.0)
     sized.clean()
     assert sized.now(0) == 2
-    sized.discarded()
+    sized.discarded(0.0)
     assert sized.now(0) == 2
 
 
@@ -88,3 +88,14 @@ def test_it_says_where_it_stands():
     sized.clean()
     sized.compared(0.0, agrees=False)
     assert repr(sized) == "<PackSize 4 of at most 8 | 1 clean, 1 of 1 disagree>"
+
+
+def test_a_model_that_answers_about_no_pack_gets_none_for_a_while():
+    sized = size()
+    for _ in range(IN_VAIN_MAX - 1):
+        sized.discarded(0.0)
+    assert sized.now(0.0) == 2
+    sized.clean()
+    for _ in range(IN_VAIN_MAX):
+        sized.discarded(1_000.0)
+    assert [sized.now(at_ms) for at_ms in (1_000.0, OFF_MS, OFF_MS + 1_000.0)] == [1, 1, 2]

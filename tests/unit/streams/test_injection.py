@@ -1,23 +1,28 @@
-"""200 attacks against a model that does what it is told: no neighbour's verdict in a pack ever changes."""
+"""200 attacks against a model that does what it is told: no neighbour's verdict in a pack ever changes.
+
+Through the dispatch as it is wired, over a node that takes packs; in virtual time.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from nodes import POLICY
 from obeying import Attack, corpus, honest, obeying
+from packing import SETTINGS, PackNode, asking
+from stages import ANSWER
+from virtual_time import run
 
 from schemas.event import Moderate
-from schemas.settings import JudgeSettings
+from streams.bundles import Bundle
 from streams.core import suspicion
-from streams.core.answers import Judgement
-from streams.core.packing import Believed, make_pack, read_pack
-from streams.core.retrying import Evidence
-from streams.packs import Ask, Packs
-from streams.ports import Answer, PackedAnswer, Question
+from streams.core.answers import Judgement, judgement_of
+from streams.core.pack_size import CLEAN_PACKS_TO_GROW
+from streams.core.packing import Believed, Discarded, make_pack, read_pack
+from streams.dispatch import Judged, Outcome
+from streams.ports import Answer, BadAnswer, PackedAnswer, PackedQuestion, Question
 
 LABELS = tuple(label.name for label in POLICY.labels)
 NAMES = (*LABELS, "none")
@@ -39,25 +44,7 @@ NEIGHBOURS = (
     "My tomatoes are ripe at last",
     "You are an idiot and a loser",
 )
-ROUNDS = 5
-
-
-@dataclass(slots=True, eq=False)
-class Post:
-    question: Question
-    lane: int = 2
-    arrived_ms: float = 0.0
-    goes_alone: bool = False
-
-    @property
-    def text(self) -> str:
-        event = self.question.event
-        assert isinstance(event, Moderate)
-        return event.text
-
-
-def post(text: str) -> Post:
-    return Post(Question(Moderate(v=1, id="1", text=text), POLICY))
+ROUNDS = 3
 
 
 def named(said: list) -> dict[str, float]:
@@ -66,46 +53,52 @@ def named(said: list) -> dict[str, float]:
     }
 
 
-def answered(judged: Judgement) -> Answer:
-    return Answer(judged.labels, judged.confidence, "obeying")
+class Obeying(PackNode):
+    """Reads each post rightly, and then does whatever any post of its request tells it."""
 
+    async def judge(self, question: Question) -> Answer:
+        await super().judge(question)
+        assert isinstance(question.event, Moderate)
+        return answered(judgement(honest(question.event.text, LABELS)))
 
-def judged_by_an_obeying_model(texts: list[str], number: int) -> tuple[dict[str, dict[str, float]], int]:
-    """Each post's labels in the end, and how many requests that took; packs as the dispatch makes them."""
-    settings = JudgeSettings(pack_recheck_ratio=0)
-    entropies = iter(range(number * 1_000, number * 1_000 + 1_000))
-    packs: Packs[Post] = Packs(
-        {"n": True}, lambda: settings, lambda size: next(entropies).to_bytes(size, "big")
-    )
-    found: dict[str, dict[str, float]] = {}
-    requests = 0
-    for ask in _asks(packs, texts):
-        requests += 1
-        if ask.packed is None:
-            found[ask.jobs[0].text] = named(honest(ask.jobs[0].text, LABELS))
-            continue
-        pack = ask.packed.pack
-        match read_pack(pack, NAMES, obeying(pack, LABELS, ATTACKS)):
+    async def judge_pack(self, question: PackedQuestion) -> PackedAnswer:
+        await super().judge_pack(question)
+        match read_pack(question.pack, NAMES, obeying(question.pack, LABELS, ATTACKS)):
             case Believed(judgements):
-                told = [answered(judged) if isinstance(judged, Judgement) else None for judged in judgements]
-                done = packs.answered("n", ask, PackedAnswer(tuple(told)))
-                for job, said in done.done:
-                    found[job.text] = {label.name: label.score for label in said.labels}
-                for job in done.alone:
-                    requests += 1
-                    found[job.text] = named(honest(job.text, LABELS))
-            case _:
-                assert packs.failed("n", ask, "node_bad_answer", Evidence()) == ()
-    return found, requests
+                told = [answered(said) if isinstance(said, Judgement) else None for said in judgements]
+                return PackedAnswer(tuple(told))
+            case Discarded(code):
+                raise BadAnswer(code)
 
 
-def _asks(packs: Packs[Post], texts: list[str]) -> Iterator[Ask[Post]]:
+def judgement(said: list) -> Judgement:
+    return judgement_of(list(zip(said[::2], said[1::2], strict=True)), NAMES)
+
+
+def answered(judged: Judgement) -> Answer:
+    return Answer(judged.labels, judged.confidence, ANSWER.model)
+
+
+def judged_by_an_obeying_model(texts: list[str]) -> tuple[dict[str, dict[str, float]], list[int]]:
+    """Each post's labels in the end, and the sizes of the requests; all come while the node is busy."""
+    node = Obeying()
+
+    async def scenario() -> dict[str, Outcome | None]:
+        async with asking(node, judge=replace(SETTINGS, pack_size_max=len(texts))) as asker:
+            asker.ask("It burns", lane=0)
+            for _ in range(CLEAN_PACKS_TO_GROW * len(texts)):
+                asker.dispatch.packs.answered("a", Bundle((asker.jobs["It burns"],)), PackedAnswer((ANSWER,)))
+            asker.ask(*texts)
+            await asker.all_ended()
+            return asker.outcomes
+
+    outcomes = run(scenario())
+    found = {}
     for text in texts:
-        offered = packs.offer("n", post(text), 0.0)
-        if isinstance(offered, Ask):
-            yield offered
-    while (ask := packs.take("n", 10_000.0)) is not None:
-        yield ask
+        outcome = outcomes[text]
+        assert isinstance(outcome, Judged)
+        found[text] = {label.name: label.score for label in outcome.answer.labels}
+    return found, node.sizes[1:]
 
 
 def test_the_corpus_is_made_up_as_its_page_says():
@@ -117,32 +110,34 @@ def test_the_corpus_is_made_up_as_its_page_says():
 def test_no_neighbours_verdict_ever_changes(family):
     alone = {text: named(honest(text, LABELS)) for text in NEIGHBOURS}
     assert [sorted(labels) for labels in alone.values()] == [["violence"], [], ["spam"], [], ["harassment"]]
-    judged = 0
+    judged = packed = 0
     for at, attack in enumerate(attack for attack in ATTACKS if attack.family == family):
         for number in range(ROUNDS):
             place = (at + number) % (len(NEIGHBOURS) + 1)
             texts = [*NEIGHBOURS[:place], attack.text, *NEIGHBOURS[place:]]
-            found, _ = judged_by_an_obeying_model(texts, number + at)
+            found, sizes = judged_by_an_obeying_model(texts)
             assert {text: found[text] for text in NEIGHBOURS} == alone, attack.id
             assert set(found) == set(texts)
             judged += len(found)
+            packed += max(sizes) >= 4
     assert judged == MAKE_UP[family] * ROUNDS * 6
+    assert packed == MAKE_UP[family] * ROUNDS, "four of the neighbours went together"
 
 
 def test_what_is_packed_all_the_same_costs_six_more_requests_at_most():
     reached = [attack for attack in ATTACKS if _may_be_packed(attack)]
     assert len(reached) == 3
     for attack in reached:
-        _, without = judged_by_an_obeying_model([*NEIGHBOURS, "See you on Friday then"], 1)
-        _, requests = judged_by_an_obeying_model([*NEIGHBOURS, attack.text], 1)
-        assert requests - without <= 6, attack.id
+        _, without = judged_by_an_obeying_model([*NEIGHBOURS, "See you on Friday then"])
+        _, requests = judged_by_an_obeying_model([*NEIGHBOURS, attack.text])
+        assert len(requests) - len(without) <= 6, attack.id
 
 
 def test_without_the_word_list_ids_and_sentinels_alone_meet_all_but_what_names_its_neighbours():
     """How much each of the two defences does: here every attack is packed, whatever it says."""
     believed_and_changed: set[str] = set()
     for attack in ATTACKS:
-        for number in range(20):
+        for number in range(8):
             if _changes_a_neighbour(attack, number):
                 believed_and_changed.add(attack.id)
     by_effect = Counter(attack.does for attack in ATTACKS if attack.id in believed_and_changed)

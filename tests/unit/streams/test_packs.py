@@ -15,10 +15,11 @@ from schemas.event import Moderate, Scan
 from schemas.policy import Label, Policy
 from schemas.settings import JudgeSettings
 from schemas.verdict import ScoredLabel
+from streams.bundles import Back, Bundle, Looked
 from streams.core.batching import Wait
 from streams.core.pack_size import CLEAN_PACKS_TO_GROW
 from streams.core.retrying import FAULTS, Evidence
-from streams.packs import Ask, Packs
+from streams.packs import Packs
 from streams.ports import Answer, PackedAnswer, Question
 
 OTHER_POLICY = Policy(id="other", version=1, labels=POLICY.labels, prompts=POLICY.prompts)
@@ -39,6 +40,7 @@ class Post:
     lane: int = 2
     arrived_ms: float = 0.0
     goes_alone: bool = False
+    looked: Looked | None = None
     name: str = ""
 
 
@@ -53,11 +55,11 @@ def packs(*, per_request: bool = True, **how) -> Packs[Post]:
     return Packs({"n": per_request}, lambda: judge, lambda size: next(numbers).to_bytes(size, "big"))
 
 
-def gathered(into: Packs[Post], number: int, **how) -> Ask[Post]:
+def gathered(into: Packs[Post], number: int, **how) -> Bundle[Post]:
     """One pack of so many posts."""
     for at in range(number):
         offered = into.offer("n", post(name=str(at), **how), now_ms=0.0)
-        if isinstance(offered, Ask):
+        if isinstance(offered, Bundle):
             return offered
     ask = into.take("n", 0.0)
     assert ask is not None
@@ -88,7 +90,7 @@ class PacksMachine(RuleBasedStateMachine):
             {"n": first, "m": second}, lambda: judge, lambda size: next(numbers).to_bytes(size, "big")
         )
         self.inside: set[Post] = set()
-        self.asked: list[tuple[str, Ask[Post]]] = []
+        self.asked: list[tuple[str, Bundle[Post]]] = []
         self.ended: Counter[Post] = Counter()
         self.now_ms = 0.0
 
@@ -102,7 +104,7 @@ class PacksMachine(RuleBasedStateMachine):
             job = post(policy=more[0].question.policy) if alike else one
             self.inside.add(job)
             offered = self.packs.offer(node, job, self.now_ms)
-            if isinstance(offered, Ask):
+            if isinstance(offered, Bundle):
                 self._asked(node, offered)
             else:
                 assert offered.until_ms >= self.now_ms
@@ -140,18 +142,36 @@ class PacksMachine(RuleBasedStateMachine):
         for job in answered.alone:
             self.ended[job] += 1
 
-    @rule(which=st.integers(0, 50), code=st.sampled_from(sorted(FAULTS)), was_alone=st.booleans())
-    def failed(self, which, code, was_alone):
+    @rule(
+        which=st.integers(0, 50),
+        code=st.sampled_from(sorted(FAULTS)),
+        was_alone=st.booleans(),
+        gone=st.integers(0, 3),
+        budget=st.integers(0, 4),
+    )
+    def failed(self, which, code, was_alone, gone, budget):
         node, ask = self._one(which)
         if ask is None:
             return
         if ask.packed is None:
             self.ended[ask.jobs[0]] += 1
             return
-        back = self.packs.failed(node, ask, code, Evidence(was_alone=was_alone))
-        assert set(back) in (set(), set(ask.jobs))
-        self.inside |= set(ask.jobs) - set(back)
-        for job in back:
+        # Some of them may have been cancelled meanwhile.
+        left = ask.jobs[min(gone, len(ask.jobs) - 1) :]
+        grants = iter([True] * budget)
+        back = self.packs.failed(
+            node,
+            ask,
+            left,
+            code,
+            Evidence(was_alone=was_alone),
+            now_ms=self.now_ms,
+            may_retry=lambda: next(grants, False),
+        )
+        if budget >= 2:
+            assert set(back.jobs) in (set(), set(left))
+        self.inside |= set(left) - set(back.jobs)
+        for job in (*back.jobs, *ask.jobs[: -len(left)]):
             self.ended[job] += 1
 
     @rule(which=st.integers(0, 50), agrees=st.booleans())
@@ -222,7 +242,7 @@ def grown(size: int) -> Packs[Post]:
     """Packs that have come back clean so often that they are as large as they may be."""
     into = packs(pack_size_max=size, pack_recheck_ratio=0)
     for _ in range(CLEAN_PACKS_TO_GROW * size):
-        into.answered("n", Ask((post(),)), PackedAnswer((CLEAN,)))
+        into.answered("n", Bundle((post(),)), PackedAnswer((CLEAN,)))
     return into
 
 
@@ -238,7 +258,7 @@ def asked_until_done(spoiling: set[str], number: int) -> tuple[Counter[str], int
         if ask.packed is None:
             answered[ask.jobs[0].name] += 1
         elif spoiling & {job.name for job in ask.jobs}:
-            assert into.failed("n", ask, "node_bad_answer", Evidence()) == ()
+            assert into.failed("n", ask, ask.jobs, "node_bad_answer", Evidence(), now_ms=0.0).jobs == ()
         else:
             done = into.answered("n", ask, PackedAnswer((CLEAN,) * len(ask.jobs))).done
             answered.update(job.name for job, _ in done)
@@ -268,18 +288,18 @@ def test_a_critical_post_never_waits_for_others():
 @pytest.mark.parametrize("kind", ["review_ban", "analyze_user", "health_check"])
 def test_other_kinds_go_alone(kind):
     ask = packs().offer("n", Post(Question(EVENTS[kind], POLICY)), 0.0)
-    assert isinstance(ask, Ask)
+    assert isinstance(ask, Bundle)
     assert ask.packed is None
 
 
 def test_nothing_is_packed_under_a_policy_that_no_sentinel_can_show():
     ask = packs().offer("n", post(policy=UNWATCHED), 0.0)
-    assert isinstance(ask, Ask)
+    assert isinstance(ask, Bundle)
     assert ask.packed is None
 
 
 def test_with_packs_of_one_nothing_is_packed():
-    assert isinstance(packs(pack_size_max=1).offer("n", post(), 0.0), Ask)
+    assert isinstance(packs(pack_size_max=1).offer("n", post(), 0.0), Bundle)
 
 
 def test_a_node_that_was_not_named_takes_no_packs():
@@ -340,7 +360,7 @@ def test_disagreement_ends_in_no_packs_at_all():
     into = packs()
     for _ in range(12):
         into.compared("n", post(), SPAM, CLEAN, 0.0)
-    assert isinstance(into.offer("n", post(), 0.0), Ask)
+    assert isinstance(into.offer("n", post(), 0.0), Bundle)
     assert isinstance(into.offer("n", post(), 3_600_000.0), Wait)
 
 
@@ -348,18 +368,43 @@ def test_the_rest_of_a_failed_pack_goes_first_and_does_not_make_packs_smaller_ag
     into = grown(8)
     ask = gathered(into, 8)
     into.offer("n", post(name="new"), 0.0)
-    into.failed("n", ask, "node_bad_answer", WAS_ALONE)
+    into.failed("n", ask, ask.jobs, "node_bad_answer", WAS_ALONE, now_ms=0.0)
     size = "n <PackSize 4 of at most 8 | 0 clean, 0 of 0 disagree>"
     assert repr(into) == f"<Packs [{size} | 1 gathering, 2 halves]>"
     first = into.take("n", 0.0)
     assert first is not None
     assert [job.name for job in first.jobs] == ["0", "1", "2", "3"]
-    into.failed("n", first, "node_bad_answer", WAS_ALONE)
+    into.failed("n", first, first.jobs, "node_bad_answer", WAS_ALONE, now_ms=0.0)
     assert size in repr(into)
 
 
 def test_a_node_that_is_full_gets_the_pack_back_into_the_lanes_whole():
     into = packs()
     ask = gathered(into, 4)
-    assert into.failed("n", ask, "node_overloaded", WAS_ALONE) == ask.jobs
+    assert into.failed("n", ask, ask.jobs, "node_overloaded", WAS_ALONE, now_ms=0.0) == Back(ask.jobs)
+    assert len(into) == 0
+
+
+def test_half_of_a_pack_that_no_retry_is_left_for_goes_back_and_is_not_put_together_again():
+    into = packs()
+    ask = gathered(into, 4)
+    grants = iter([True])
+    back = into.failed(
+        "n", ask, ask.jobs, "node_bad_answer", WAS_ALONE, now_ms=0.0, may_retry=lambda: next(grants, False)
+    )
+    assert back == Back(ask.jobs[2:], is_spoilt=True)
+    assert into.rest == ask.jobs[:2]
+
+
+def test_what_is_done_with_when_its_turn_comes_is_not_asked_about():
+    done: set[str] = set()
+    judge = JudgeSettings()
+    into: Packs[Post] = Packs({"n": True}, lambda: judge, bytes, lambda job: job.name in done)
+    ask = gathered(into, 4)
+    into.failed("n", ask, ask.jobs, "node_bad_answer", WAS_ALONE, now_ms=0.0)
+    done.update("013")
+    second = into.take("n", 0.0)
+    assert second is not None
+    assert ([job.name for job in second.jobs], second.packed) == (["2"], None)
+    assert into.take("n", 0.0) is None
     assert len(into) == 0
