@@ -21,7 +21,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_USER
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint interop fault bench bench-engine bench-triage bench-memory bench-dispatch bench-scaling soak broker schemas lock reset clean new-environment
+.PHONY: help run test check lint interop fault bench bench-engine bench-triage bench-memory bench-dispatch bench-scaling bench-packing soak broker schemas lock reset clean new-environment
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ bench-dispatch: $(VENV)/.run-ready  ## The dispatch beside fixed limits, semapho
 
 bench-scaling: $(VENV)/.run-ready  ## The scaling table: users without a pause, over more and more slots.
 	@$(BIN)/python -m infra.bench.dispatch_suite --only scaling $(ARGS)
+
+bench-packing: $(VENV)/.run-ready  ## Ten posts on a sequential node, one by one and in packs.
+	@$(BIN)/python -m infra.bench.packing_suite $(ARGS)
 
 soak: $(VENV)/.run-ready  ## Two million records, and slow ones by the ten thousand: memory and CPU must not grow.
 	@$(BIN)/python -m infra.bench.engine_suite --rounds 3 --only memory --only slow $(ARGS)

@@ -6,6 +6,9 @@ import msgspec
 import pytest
 from nodes import AT_ONCE, POLICY, http_node, packed, question, reference_node
 
+from infra.bench.packing_suite.nodes import SORTS, Sizes, best_ms, request_ms
+from infra.bench.packing_suite.runs import dispatching, harmless, sizes
+from infra.bench.virtual import VirtualClock, simulate
 from infra.nodes.memory import MemoryNode
 from infra.nodes.reference import chat
 from infra.nodes.reference.chat import BadRequest
@@ -110,3 +113,29 @@ def test_prepared_requests_are_made_once_and_the_oldest_given_up():
     assert len(templates) == TEMPLATES_MAX
     templates.of(policies[0], "scan", "m")
     assert made[-1] == "p0"
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=lambda sort: sort.name)
+def test_the_benchs_ideal_is_what_the_node_takes(sort):
+    questions = harmless()
+    hold = sizes(questions)
+
+    async def took_ms(size: int) -> float:
+        node = MemoryNode(settings=sort.settings, clock=VirtualClock())
+        async with dispatching(node, questions[:size], size, is_forced=True) as ground:
+            # The first finds no prefix cached.
+            await ground.all_ms()
+            return await ground.all_ms()
+
+    for size in (1, 2, 8, 10):
+        ideal_ms = request_ms(sort, hold, size, is_packed=size > 1)
+        assert simulate(took_ms(size)) == pytest.approx(ideal_ms, rel=0.05)
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=lambda sort: sort.name)
+def test_the_best_way_to_part_ten_posts_is_no_worse_than_any_one_way(sort):
+    hold = Sizes("s" * 3_000, "s" * 3_400, '{"text":"hello there"}', '{"id":"abcde","post":{"text":"hello"}}')
+    best = [best_ms(sort, hold, 10, size) for size in (1, 2, 4, 8, 10)]
+    assert best == sorted(best, reverse=True)
+    assert best[0] == pytest.approx(10 * request_ms(sort, hold, 1, is_packed=False))
+    assert best[-1] <= request_ms(sort, hold, 10, is_packed=True)
