@@ -1,8 +1,7 @@
 """Attempts: a question is at a node, and what becomes of it there.
 
 What goes together (`streams.packs`) is one attempt at several; each of them ends by itself. The first answer
-counts. A critical question that waits for longer than nearly all others did is asked a
-second time elsewhere, as far as the budget allows. What a fault means is decided in `core.retrying`.
+counts, where one is asked a second time (`streams.hedging`). What a fault means is for `core.retrying`.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from streams.core.retrying import (
     is_the_questions,
     node_trouble,
 )
+from streams.hedging import Hedges
 from streams.jobs import Attempt, Failed, Job, Judged, Late
 from streams.members import Member
 from streams.packs import Packs
@@ -48,13 +48,6 @@ log = logging.getLogger("penstock.dispatch")
 _RETRY_SHARE = 0.1
 _RETRIES_MAX = 100.0
 _RETRIES_AT_FIRST = 10.0
-# A second attempt for twenty critical ones.
-_HEDGE_SHARE = 0.05
-_HEDGES_MAX = 5.0
-# A quarter of the time that is left is waited for the first node, however slow it is; and a tenth more than
-# what 19 of 20 answers took, for where all take the same, half of them take a little longer.
-_HEDGE_AFTER = 0.25
-_HEDGE_BEYOND = 1.1
 
 
 class Desk(Protocol):
@@ -91,7 +84,7 @@ class Asking:
         self._attempts: dict[Attempt, Member] = {}
         self._by_lane = [0] * LANES
         self._retries = Budget(_RETRY_SHARE, saved_max=_RETRIES_MAX, saved=_RETRIES_AT_FIRST)
-        self._hedges = Budget(_HEDGE_SHARE, saved_max=_HEDGES_MAX)
+        self._hedges = Hedges(pool, clock, self.ask, lambda: desk.should_stop)
 
     def __repr__(self) -> str:
         return f"<Asking {self.under_way} under way, retries {self._retries!r}, hedges {self._hedges!r}>"
@@ -123,7 +116,7 @@ class Asking:
         attempt.task = asyncio.get_running_loop().create_task(self._run(member, attempt))
         attempt.task.add_done_callback(partial(self._ended, member, attempt))
         if job.is_critical and len(job.tries) == 1 and len(self._pool.members) > 1:
-            self._plan_hedge(member, attempt, now_ms)
+            self._hedges.plan(member, attempt, now_ms)
 
     def cancel(self, job: Job) -> bool:
         """Let go of a job; False if no node has it. What it shares a request with is not let go of."""
@@ -202,8 +195,6 @@ class Asking:
         if attempt.bundle is None:
             raise AssertionError("nobody has asked about a pack")
         told = self._packs.answered(member.name, attempt.bundle, answer)
-        for job, said in told.again:
-            self._desk.compare(member, job, said)
         for job in told.alone:
             if attempt in job.tries:
                 job.tries.remove(attempt)
@@ -213,6 +204,8 @@ class Asking:
         for job, said in told.done:
             if attempt in job.tries:
                 self._done(member, attempt, job, said, now_ms)
+        for job, said in told.again:
+            self._desk.compare(member, job, said)
 
     def _failed(self, member: Member, attempt: Attempt, fault: NodeFault) -> None:
         """Draw the consequences for the node, then for each job."""
@@ -249,7 +242,11 @@ class Asking:
     ) -> None:
         """A pack came to nothing: its halves are asked about, or its jobs go back to the lanes."""
         late = [job for job in waiting if job.is_late(now_ms)]
-        left = tuple(job for job in waiting if not job.is_late(now_ms))
+        left = tuple(job for job in waiting if not (job.is_late(now_ms) or job.is_critical))
+        for job in waiting:
+            if job.is_critical and job not in late:
+                # It became so on the node.
+                self._try_again(job, fault)
         if left:
             back = self._packs.failed(
                 member.name, bundle, left, fault.code, evidence, now_ms=now_ms, may_retry=self._retries.spend
@@ -324,25 +321,6 @@ class Asking:
                 pass
             case _:
                 assert_never(consequence)
-
-    # -- a second time --------------------------------------------------------------------------------------
-
-    def _plan_hedge(self, member: Member, attempt: Attempt, now_ms: float) -> None:
-        slow_ms = member.recent.slow_ms()
-        if slow_ms is None:
-            return
-        left_ms = attempt.job.left_ms(now_ms) or 0.0
-        after_s = max(_HEDGE_BEYOND * slow_ms, _HEDGE_AFTER * left_ms) / 1_000
-        attempt.hedge = asyncio.get_running_loop().call_later(after_s, self._hedge, member, attempt)
-
-    def _hedge(self, member: Member, attempt: Attempt) -> None:
-        now_ms, job = self._clock.now_ms(), attempt.job
-        others = [other for other in self._pool.free(now_ms) if other is not member and not other.is_on_trial]
-        if not others or self._desk.should_stop or not job.is_wanted() or not self._hedges.is_there:
-            return
-        if (other := self._pool.choose(others, job, now_ms)) is not None:
-            self._hedges.spend()
-            self.ask(other, job, now_ms)
 
 
 async def _put_to(member: Member, attempt: Attempt) -> Answer | PackedAnswer:

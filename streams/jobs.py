@@ -88,7 +88,7 @@ class Attempt:
 
     @property
     def work(self) -> int:
-        return sum([job.work for job in self.jobs])
+        return self.job.work if self.bundle is None else sum([job.work for job in self.bundle.jobs])
 
 
 @dataclass(slots=True, eq=False)

@@ -21,6 +21,7 @@ from streams.campaigning import Campaigns
 from streams.core.orders import Orders
 from streams.core.policies import PolicyBook
 from streams.core.reusing import Questions
+from streams.core.routing import Terms
 from streams.dead_lettering import DeadLetters
 from streams.dispatch import Dispatch
 from streams.failing import Failing
@@ -74,6 +75,7 @@ class Stage:
         recall: Any = None,
         policies: PolicyBook = POLICIES,
         clock: LoopClock | None = None,
+        terms: Terms = Terms(),  # noqa: B008 - it is frozen
     ) -> None:
         self.clock = clock or LoopClock(wall_ms=int(WROTE_MS - now_ms()))
         self.partitions = book(self.clock, stage="judge")
@@ -88,7 +90,10 @@ class Stage:
         tally = Tally()
         self.stopped: list[Exception] = []
         self.dispatch = Dispatch(
-            self.nodes, lambda: JudgeSettings(attempts_max=attempts_max, probe_interval_ms=500), self.clock
+            self.nodes,
+            lambda: JudgeSettings(attempts_max=attempts_max, probe_interval_ms=500, pack_recheck_ratio=0.0),
+            self.clock,
+            terms=lambda _: terms,
         )
         self.sharing = Sharing(
             recall=self.recall,

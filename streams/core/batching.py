@@ -178,9 +178,9 @@ class Batching(Generic[T]):
     def _gap_ms(self, like: Like, arrived_ms: float) -> float | None:
         """How far apart posts of a like arrive, with this one; None before the second."""
         last_ms, gap_ms = self._rhythms.pop(like, (None, None))
-        if last_ms is not None:
-            # What comes back after a failed attempt arrived earlier.
-            latest_ms = max(0.0, arrived_ms - last_ms)
+        if last_ms is not None and arrived_ms > last_ms:
+            # What comes back, after a failed attempt or because its slot was taken, says nothing new.
+            latest_ms = arrived_ms - last_ms
             gap_ms = latest_ms if gap_ms is None else _KEPT * gap_ms + (1 - _KEPT) * latest_ms
         self._rhythms[like] = (max(arrived_ms, last_ms or arrived_ms), gap_ms)
         if len(self._rhythms) > RHYTHMS_MAX:

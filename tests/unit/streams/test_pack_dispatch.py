@@ -346,6 +346,19 @@ async def test_one_that_becomes_critical_while_its_pack_waits_goes_alone():
 
 
 @virtual
+async def test_one_that_became_critical_on_a_node_goes_alone_when_its_pack_is_spoilt():
+    node = PackNode(spoils=lambda text: text == day(1))
+    async with asking(node) as asker:
+        asker.ask_days(9)
+        await asyncio.sleep(1.5)
+        assert node.requests[1][1] == tuple(map(day, range(1, 5)))
+        asker.dispatch.promote(asker.jobs[day(4)], 0)
+        await asker.all_ended()
+        assert asker.are_judged
+        assert node.requests[2][1] == (day(4),)
+
+
+@virtual
 async def test_whose_deadline_passes_among_the_halves_is_late_and_the_others_are_answered():
     node = PackNode(spoils=lambda text: text == day(1))
     async with asking(node) as asker:
