@@ -74,6 +74,22 @@ class LanesMachine(RuleBasedStateMachine):
         assert self.lanes.cancel(item) == (item in self.waiting)
         self.waiting.pop(item, None)
 
+    @rule(lane=lane_numbers, every=st.integers(1, 3), looks=st.integers(1, 12))
+    def take_beside(self, lane, every, looks):
+        asked: list[int] = []
+
+        def is_mate(item: int) -> bool:
+            asked.append(item)
+            return item % every == 0
+
+        self.lanes.take_beside(lane, "", is_mate, looks, self.now_ms)
+        of_lane = [(number, t) for number, t in self.waiting.items() if t.lane == lane]
+        first = sorted(of_lane, key=lambda one: _place(*one))[:looks]
+        assert asked == [number for number, _ in first]
+        for item in asked:
+            if item % every == 0:
+                del self.waiting[item]
+
     @rule(back=st.integers(0, 30), to=lane_numbers)
     def move(self, back, to):
         item = self.items - back
@@ -302,3 +318,15 @@ def test_everybody_who_was_put_in_is_taken_out_once(entries):
 
 def test_it_says_how_it_stands():
     assert repr(filled(1, 0, 2, 3)) == "<Lanes | 1, 0, 2, 3 waiting>"
+
+
+def test_a_tenant_that_several_went_of_at_once_pays_for_them_with_its_next_turns():
+    lanes: Lanes[tuple[str, int]] = Lanes()
+    for number in range(20):
+        for tenant in "ab":
+            lanes.put((tenant, number), Ticket(1, float(number), tenant=tenant), 0.0)
+    assert lanes.take(0.0) == ("a", 0)
+    lanes.take_beside(1, "a", lambda _: True, 4, 0.0)
+    tenants = [(lanes.take(0.0) or ("", 0))[0] for _ in range(8)]
+    assert tenants.count("b") - tenants.count("a") >= 4
+    assert lanes.waiting(1) == 40 - 5 - 8
