@@ -13,6 +13,8 @@ from streams.core.packing import POSTS_MIN
 from streams.core.service_time import ServiceTime
 
 _GAP_MS_MIN = 0.01
+TRIED_MIN = 4
+"""So many packs are tried before any is refused: the first one finds no prompt cached, and takes too long."""
 TRY_EVERY = 64
 """Where packing does not pay, so many refusals later one pack is tried all the same: nodes change."""
 
@@ -40,7 +42,7 @@ class Pays:
         """Whether so many posts go in one request rather than each in its own."""
         if posts < POSTS_MIN:
             return False
-        if self._is_per_request:
+        if self._is_per_request or self.service.packs < TRIED_MIN:
             return True
         saved_ms = self.service.saved_ms(posts)
         if saved_ms is None or saved_ms > 0:

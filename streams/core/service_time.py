@@ -18,6 +18,8 @@ class ServiceTime:
 
     def __init__(self) -> None:
         self._single_ms: float | None = None
+        self.packs = 0
+        """How many were answered so far."""
         # Sums over the packs: of 1, n, n n, ms, n ms.
         self._weight = self._n = self._nn = self._ms = self._n_ms = 0.0
 
@@ -32,6 +34,7 @@ class ServiceTime:
             known = ms if self._single_ms is None else self._single_ms
             self._single_ms = _KEPT * known + (1 - _KEPT) * ms
             return
+        self.packs += 1
         for name, more in (
             ("_weight", 1),
             ("_n", posts),

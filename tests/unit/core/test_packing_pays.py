@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.packing_pays import TRY_EVERY, Patience, Pays
+from streams.core.packing_pays import TRIED_MIN, TRY_EVERY, Patience, Pays
 
 PATIENCE = Patience(share=0.1, ms_max=2_000)
 
@@ -41,6 +41,16 @@ def test_on_a_node_without_a_fixed_part_packing_never_pays_but_is_tried_now_and_
 def test_what_is_not_known_is_tried():
     pays = Pays(is_per_request=False)
     assert [pays.together(posts) for posts in (1, 2, 3)] == [False, True, True]
+
+
+def test_a_first_pack_that_found_no_prompt_cached_does_not_end_all_packing():
+    pays = Pays(is_per_request=False)
+    pays.service.took(1, 200.0)
+    pays.service.took(4, 950.0)
+    assert pays.together(4)
+    for _ in range(TRIED_MIN):
+        pays.service.took(4, 690.0)
+    assert [pays.together(4) for _ in range(TRY_EVERY)] == [True] * TRY_EVERY
 
 
 def test_where_requests_are_paid_for_every_pack_pays():
