@@ -102,7 +102,9 @@ class HttpNode:
     @property
     def asks(self) -> tuple[str, ...]:
         """The model, in which format, and how one may come by its scores; the best way first."""
-        return tuple(self._asked_by(way) for way in self._ways) if self.model else ()
+        # What is said about a pack is said in words, however single posts are asked about.
+        ways = (*self._ways, self._in_words) if self._settings.takes_packs else self._ways
+        return tuple(dict.fromkeys(self._asked_by(way) for way in ways)) if self.model else ()
 
     async def judge(self, question: Question) -> Answer:
         """Ask; raises a `NodeFault`. Cancelling it closes the connection, and the node frees the slot."""

@@ -373,11 +373,11 @@ def about_a_pack(kind: str, body: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_of_engine_is_asked_about_a_pack_in_its_own_way(kind):
     told = answering(kind, lambda body: about_a_pack(kind, body))
-    async with engine(kind, told) as node:
+    async with engine(kind, told, sequential=True) as node:
         pack = packed("buy cheap followers", "What a lovely day", policy=SPAM_ALONE)
         answers = (await node.judge_pack(pack)).answers
     assert [[label.name for label in answer.labels] for answer in answers] == [["spam"], []]
-    assert {answer.asked for answer in answers} == {"m general words"}
+    assert {answer.asked for answer in answers} == {"m general words"} <= {*node.asks}
     [(path, body, _)] = told.asked
     assert path == CHAT[kind]
     shape = {"tgi": "value"}.get(kind, "json_schema")
