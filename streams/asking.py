@@ -105,7 +105,7 @@ class Asking:
     def ask(self, member: Member, job: Job, now_ms: float, bundle: Bundle[Job] | None = None) -> None:
         """Put a job to a node, or a whole pack, of which it is the first."""
         attempt = member.begin(job, now_ms, bundle)
-        for each in attempt.jobs:
+        for each in attempt.jobs if bundle else (job,):
             if not (each.tries or each.failed_on or each.was_spoilt):
                 self._retries.earn()
                 if each.is_critical:
@@ -156,7 +156,7 @@ class Asking:
         if self._attempts.pop(attempt, None) is None:
             return
         member.end(attempt)
-        self._by_lane[attempt.lane] -= len(attempt.jobs)
+        self._by_lane[attempt.lane] -= 1 if attempt.bundle is None else len(attempt.bundle.jobs)
         if attempt.hedge:
             attempt.hedge.cancel()
 
@@ -175,7 +175,8 @@ class Asking:
     def _answered(self, member: Member, attempt: Attempt, answer: Answer | PackedAnswer) -> None:
         now_ms = self._clock.now_ms()
         member.answer(attempt, answer, now_ms)
-        self._packs.took(member.name, len(attempt.jobs), now_ms - attempt.began_ms)
+        if member.packing:
+            self._packs.took(member.name, len(attempt.jobs), now_ms - attempt.began_ms)
         if attempt.is_lost:
             return
         if isinstance(answer, PackedAnswer):

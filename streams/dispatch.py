@@ -225,15 +225,12 @@ class Dispatch(Service):
         """
         lanes, slots = self._waiting.lanes, self._pool.slots
         for_all = slots - self._pool.reserve.kept(slots, now_ms)
+        packs = self.packs if self.packs.is_used else ()
         is_kept_idle = False
         ended = 0
-        while (
-            (len(lanes) or len(self._gathering))
-            and ended < _ENDED_AT_ONCE
-            and (free := self._pool.free(now_ms))
-        ):
+        while (len(lanes) or len(packs)) and ended < _ENDED_AT_ONCE and (free := self._pool.free(now_ms)):
             critical_only = self._asking.under_way >= for_all
-            may_go = len(self._gathering) and not (critical_only or lanes.waiting(CRITICAL))
+            may_go = packs and not (critical_only or lanes.waiting(CRITICAL))
             if may_go and (going := self._gathering.due(free, now_ms)):
                 self._send(going.member, going.bundle, now_ms)
                 continue
@@ -293,12 +290,10 @@ class Dispatch(Service):
         """
         if not len(self._waiting):
             return None
-        moments = [
-            self._waiting.next_deadline_ms(),
-            self._pool.opens_at_ms(now_ms),
-            self._gathering.due_at_ms(now_ms),
-        ]
-        if len(self._gathering) or len(self._waiting.lanes) > self._waiting.lanes.waiting(CRITICAL):
+        moments = [self._waiting.next_deadline_ms(), self._pool.opens_at_ms(now_ms)]
+        if self.packs.is_used:
+            moments.append(self._gathering.due_at_ms(now_ms))
+        if len(self.packs) or len(self._waiting.lanes) > self._waiting.lanes.waiting(CRITICAL):
             moments.append(self._pool.reserve.lent_at_ms(self._pool.slots, now_ms))
         return min((moment for moment in moments if moment is not None), default=None)
 

@@ -44,9 +44,6 @@ class Gathering:
     def __repr__(self) -> str:
         return f"<Gathering {self._packs!r}>"
 
-    def __len__(self) -> int:
-        return len(self._packs)
-
     def offer(self, member: Member, job: Job, now_ms: float) -> Bundle[Job] | None:
         """One whose turn it is, for a free slot: what goes now; None: it gathers, and `due` says when."""
         offered = self._packs.offer(member.name, job, now_ms)

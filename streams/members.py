@@ -138,7 +138,7 @@ class Member:
 
     def answer(self, attempt: Attempt, answer: Answer | PackedAnswer, now_ms: float) -> None:
         """It has answered."""
-        self.answered += len(attempt.jobs)
+        self.answered += 1 if attempt.bundle is None else len(attempt.bundle.jobs)
         self.refusals = 0
         self.charged.clear()
         took_ms = now_ms - attempt.began_ms

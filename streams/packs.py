@@ -66,6 +66,8 @@ class Packs(Generic[J]):
             name: _Node(settings(), is_per_request=is_per_request)
             for name, is_per_request in per_request.items()
         }
+        self.is_used = bool(per_request)
+        """Whether any node takes packs: where none does, they cost nothing."""
         # What is left of packs that came to nothing goes first, and to any node.
         self._halves: deque[tuple[J, ...]] = deque()
         self._watched: dict[int, tuple[Policy, bool]] = {}
@@ -76,7 +78,7 @@ class Packs(Generic[J]):
         return f"<Packs [{sizes} | {waiting} gathering, {len(self._halves)} halves]>"
 
     def __len__(self) -> int:
-        return sum(1 for _ in self) if self._nodes else 0
+        return sum(1 for _ in self) if self.is_used else 0
 
     def __iter__(self) -> Iterator[J]:
         return chain(*self._halves, *(node.open for node in self._nodes.values()))

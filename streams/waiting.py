@@ -102,11 +102,8 @@ class Waiting:
 
     def late(self, now_ms: float) -> Iterator[Job]:
         """Take out those whose deadline has passed."""
-        return chain(
-            self.lanes.expired(now_ms),
-            self.suspects.expired(now_ms),
-            self._late_in_packs(now_ms),
-        )
+        of_lanes = chain(self.lanes.expired(now_ms), self.suspects.expired(now_ms))
+        return chain(of_lanes, self._late_in_packs(now_ms)) if self.packs.is_used else of_lanes
 
     def _late_in_packs(self, now_ms: float) -> Iterator[Job]:
         # One at a time: who asks may stop before the last.
@@ -148,7 +145,7 @@ class Waiting:
 
     def next_deadline_ms(self) -> float | None:
         """The earliest deadline of all that wait in lanes or packs."""
-        packed = (job.question.deadline_ms for job in self.packs)
+        packed = [job.question.deadline_ms for job in self.packs] if self.packs.is_used else ()
         deadlines = (self.lanes.next_deadline_ms(), self.suspects.next_deadline_ms(), *packed)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 

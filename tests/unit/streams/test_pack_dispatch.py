@@ -308,11 +308,13 @@ async def test_a_drain_gives_up_halves_and_finishes_what_is_on_a_node():
         asker.ask_days(30)
         await reaches(lambda: len(asker.dispatch.packs) > 0)
         on_node = node.requests[-1][1]
+        halves = {job.question.event.id for job in asker.dispatch.packs}
         asker.dispatch.begin_drain()
         await asyncio.sleep(0)
         given_up = [text for text, outcome in asker.outcomes.items() if outcome is None]
         assert len(given_up) > 10
         assert not set(on_node) & set(given_up)
+        assert halves <= set(given_up)
         await reaches(lambda: node.busy == 0)
         asker.dispatch.begin_drain()
         await asyncio.sleep(60)
@@ -359,6 +361,23 @@ async def test_one_that_became_critical_on_a_node_goes_alone_when_its_pack_is_sp
 
 
 @virtual
+async def test_what_gathers_for_a_node_that_is_drained_goes_elsewhere():
+    node, other = PackNode(slots=2), FakeNode(name="b", slots=1)
+    async with asking(node, other, terms={"b": Terms()}) as asker:
+        asker.dispatch.drain({"b"})
+        await grown(asker)
+        asker.ask("My tomatoes are ripe")
+        await asker.all_ended()
+        asker.ask(day(9_000), tenant="new")
+        await asyncio.sleep(0.02)
+        asker.ask(day(9_001), tenant="new")
+        assert len(asker.dispatch.packs) == 1
+        asker.dispatch.drain({"a"})
+        await asker.all_ended()
+        assert [asked for asked, _ in other.asked] == [day(9_001)]
+
+
+@virtual
 async def test_whose_deadline_passes_among_the_halves_is_late_and_the_others_are_answered():
     node = PackNode(spoils=lambda text: text == day(1))
     async with asking(node) as asker:
@@ -366,9 +385,13 @@ async def test_whose_deadline_passes_among_the_halves_is_late_and_the_others_are
         await asyncio.sleep(0.5)
         asker.ask(day(1), day(2), day(3))
         asker.ask(day(4), within_ms=2_600)
+        await asyncio.sleep(1)
+        # It goes before what is left of the pack, which is spoilt 2.2 s after it was asked for.
+        asker.ask("It burns", lane=0)
         await asker.all_ended()
         assert isinstance(asker.outcomes[day(4)], Late)
-        assert sum(isinstance(outcome, Judged) for outcome in asker.outcomes.values()) == 4
+        assert asker.after_ms[day(4)] == pytest.approx(2_600, abs=1)
+        assert sum(isinstance(outcome, Judged) for outcome in asker.outcomes.values()) == 5
 
 
 @virtual
