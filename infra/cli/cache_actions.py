@@ -82,7 +82,8 @@ def figures(statuses: Sequence[MemoryStatus]) -> Iterator[str]:
     )
     yield f"let go     {_sum(each, 'expired')} expired, {_sum(each, 'evicted')} for room"
     if read_only := sum(one.read_only for one in each):
-        yield f"READ-ONLY  on {read_only} of {len(each)} workers: the disk is full, nothing new is remembered"
+        workers = f"{read_only} of {len(each)} workers"
+        yield f"READ-ONLY  on {workers}: nothing new is kept on disk, and the log says why"
 
 
 def _sum(each: Sequence[MemoryStats], name: str) -> int:

@@ -126,7 +126,7 @@ def test_the_figures_of_several_workers_are_added_up() -> None:
         "remembered 15 answers in 2.0 MB",
         "asked      20: 6 (30.0%) answered from memory, 3 (15.0%) from disk, 11 (55.0%) unknown",
         "let go     2 expired, 4 for room",
-        "READ-ONLY  on 1 of 2 workers: the disk is full, nothing new is remembered",
+        "READ-ONLY  on 1 of 2 workers: nothing new is kept on disk, and the log says why",
     ]
 
 
