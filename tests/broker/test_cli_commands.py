@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -116,7 +117,7 @@ def test_an_older_policy_is_shown_and_comes_back_under_a_new_number(
         text = DEFAULT_POLICY.replace('id = "default"', 'id = "mine"')
         file = tmp_path / f"{version}.toml"
         text = text.replace("reuse_confidence = 0.6", f"reuse_confidence = 0.{version}")
-        file.write_text(text.replace("\nversion = 2\n", f"\nversion = {version}\n"))
+        file.write_text(re.sub(r"\nversion = \d+\n", f"\nversion = {version}\n", text))
         assert penstock("policy", "push", str(file)).code == ExitCode.OK
         versions.append(json.loads(penstock("policy", "show", "mine", "--json").out))
     old = json.loads(penstock("policy", "show", "mine", "--version", "1", "--json").out)
