@@ -27,7 +27,7 @@ class BatchingMachine(RuleBasedStateMachine):
     @initialize(is_per_request=st.booleans(), fixed_ms=st.integers(0, 2_000), post_ms=st.integers(1, 200))
     def start(self, is_per_request, fixed_ms, post_ms):
         self.pays = Pays(is_per_request=is_per_request)
-        for posts in (1, 4, 8):
+        for posts in (1, 4, 8, 4, 8):
             self.pays.service.took(posts, fixed_ms + post_ms * (posts + 2 * (posts > 1)))
         self.batching: Batching[int] = Batching(self.pays)
         self.inside: dict[int, tuple[Like, int]] = {}
@@ -108,7 +108,7 @@ LIKE = Like(2, "p", "a", "moderate")
 
 def batching(*, fixed_ms: float = 1_000, post_ms: float = 100) -> Batching[str]:
     pays = Pays(is_per_request=False)
-    for posts in (1, 4, 8):
+    for posts in (1, 4, 8, 4, 8):
         pays.service.took(posts, fixed_ms + post_ms * (posts + 2 * (posts > 1)))
     return Batching(pays)
 
